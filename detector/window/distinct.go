@@ -1,0 +1,305 @@
+package window
+
+import (
+	"math"
+	"unsafe"
+
+	"github.com/axiomhq/hyperloglog"
+)
+
+// Distinct counts different values, given as 64-bit hashes, in a sliding window.
+//
+// It remembers the latest time of each value, the most recent values first, up to a bound. While nothing inside the window
+// had to be forgotten the count is exact. When the bound is exceeded, the count comes from HyperLogLog sketches (Flajolet
+// et al. 2007, with the corrections of Heule et al. 2013), one for each of 16 sub-windows, until the remembered values
+// cover the whole window again.
+//
+// The zero Distinct is empty and ready.
+type Distinct struct {
+	entries   []entry
+	index     []uint16 // open addressing over entries, 1-based; nil while entries are few
+	free      []uint16 // unused positions of entries
+	newest    uint16   // 1-based; 0 when empty
+	oldest    uint16
+	live      uint16
+	forgotten int64 // time of the latest value that was dropped although it may still count
+	sketches  *sketches
+}
+
+// entry is one remembered value. Entries form a list ordered by time.
+type entry struct {
+	hash         uint64
+	at           int64
+	older, newer uint16 // 1-based; 0 ends the list
+}
+
+// MaxExact is the largest bound that [Distinct.Add] accepts.
+const MaxExact = math.MaxUint16 - 1
+
+// scanned is how many entries are searched one by one; more than that get an index.
+const scanned = 12
+
+// Add counts the value with the given hash at time t for a window of width milliseconds that remembers at most bound
+// values. It reports whether t is still inside the window.
+func (d *Distinct) Add(t int64, hash uint64, width int64, bound int) bool {
+	now := t
+	if d.newest != 0 {
+		now = max(t, d.entries[d.newest-1].at)
+	}
+	if t <= now-width {
+		return false
+	}
+	d.expire(now, width)
+	if d.sketches != nil {
+		d.sketches.add(t, hash, width)
+	}
+	if i := d.find(hash); i != 0 {
+		if t > d.entries[i-1].at {
+			d.unlink(i)
+			d.link(i, t)
+		}
+		return true
+	}
+	if int(d.live) >= bound {
+		d.overflow(width)
+	}
+	d.insert(t, hash)
+	return true
+}
+
+// Count returns how many different values the window that ends at now holds, and the relative standard error of that
+// figure: 0 while it is exact.
+func (d *Distinct) Count(now, width int64) (n int, relativeError float64) {
+	d.expire(now, width)
+	if d.sketches == nil {
+		return int(d.live), 0
+	}
+	return max(int(d.live), d.sketches.count(now, width)), sketchError
+}
+
+// Has reports whether the value is remembered.
+func (d *Distinct) Has(hash uint64) bool { return d.find(hash) != 0 }
+
+// Newest returns the time of the latest value, or 0 when the window is empty.
+func (d *Distinct) Newest() int64 {
+	if d.newest == 0 {
+		return 0
+	}
+	return d.entries[d.newest-1].at
+}
+
+// Size returns the bytes that the window occupies.
+func (d *Distinct) Size() int {
+	n := int(unsafe.Sizeof(*d)) + cap(d.entries)*int(unsafe.Sizeof(entry{})) + 2*cap(d.index) + 2*cap(d.free)
+	if d.sketches != nil {
+		n += d.sketches.size()
+	}
+	return n
+}
+
+// overflow forgets the oldest value and lets the sketches take over, which learn all that is remembered first.
+func (d *Distinct) overflow(width int64) {
+	if d.sketches == nil {
+		d.sketches = new(sketches)
+		for i := d.oldest; i != 0; i = d.entries[i-1].newer {
+			d.sketches.add(d.entries[i-1].at, d.entries[i-1].hash, width)
+		}
+	}
+	d.forgotten = max(d.forgotten, d.entries[d.oldest-1].at)
+	d.remove(d.oldest)
+}
+
+func (d *Distinct) expire(now, width int64) {
+	for d.oldest != 0 && d.entries[d.oldest-1].at <= now-width {
+		d.remove(d.oldest)
+	}
+	if d.sketches != nil && d.forgotten <= now-width {
+		d.sketches = nil
+	}
+	if d.live == 0 && len(d.entries) > scanned {
+		*d = Distinct{} // one burst must not hold its memory for ever
+	}
+}
+
+func (d *Distinct) insert(t int64, hash uint64) {
+	var i uint16
+	if n := len(d.free); n > 0 {
+		i, d.free = d.free[n-1], d.free[:n-1]
+		d.entries[i-1].hash = hash
+	} else {
+		d.entries = append(d.entries, entry{hash: hash})
+		i = uint16(len(d.entries))
+	}
+	d.live++
+	d.link(i, t)
+	d.enter(i)
+}
+
+func (d *Distinct) remove(i uint16) {
+	d.leave(i)
+	d.unlink(i)
+	d.free = append(d.free, i)
+	d.live--
+}
+
+// link puts entry i at time t into the list. The search starts at the newest: late values are few.
+func (d *Distinct) link(i uint16, t int64) {
+	older := d.newest
+	var newer uint16
+	for older != 0 && d.entries[older-1].at > t {
+		older, newer = d.entries[older-1].older, older
+	}
+	e := &d.entries[i-1]
+	e.at, e.older, e.newer = t, older, newer
+	if older != 0 {
+		d.entries[older-1].newer = i
+	} else {
+		d.oldest = i
+	}
+	if newer != 0 {
+		d.entries[newer-1].older = i
+	} else {
+		d.newest = i
+	}
+}
+
+func (d *Distinct) unlink(i uint16) {
+	e := d.entries[i-1]
+	if e.older != 0 {
+		d.entries[e.older-1].newer = e.newer
+	} else {
+		d.oldest = e.newer
+	}
+	if e.newer != 0 {
+		d.entries[e.newer-1].older = e.older
+	} else {
+		d.newest = e.older
+	}
+}
+
+func (d *Distinct) find(hash uint64) uint16 {
+	if d.index == nil {
+		for i := d.newest; i != 0; i = d.entries[i-1].older {
+			if d.entries[i-1].hash == hash {
+				return i
+			}
+		}
+		return 0
+	}
+	return d.index[d.place(hash)]
+}
+
+// place returns the position in the index that holds hash, or the free one where it belongs (linear probing).
+func (d *Distinct) place(hash uint64) int {
+	mask := len(d.index) - 1
+	p := int(hash) & mask
+	for d.index[p] != 0 && d.entries[d.index[p]-1].hash != hash {
+		p = (p + 1) & mask
+	}
+	return p
+}
+
+func (d *Distinct) enter(i uint16) {
+	if int(d.live) <= scanned && d.index == nil {
+		return
+	}
+	if 2*int(d.live) > len(d.index) {
+		d.reindex()
+		return
+	}
+	d.index[d.place(d.entries[i-1].hash)] = i
+}
+
+func (d *Distinct) reindex() {
+	size := 64
+	for size < 4*int(d.live) {
+		size *= 2
+	}
+	d.index = make([]uint16, size)
+	for i := d.newest; i != 0; i = d.entries[i-1].older {
+		d.index[d.place(d.entries[i-1].hash)] = i
+	}
+}
+
+// leave takes entry i out of the index and closes the gap (Knuth, TAOCP vol. 3, 6.4, algorithm R).
+func (d *Distinct) leave(i uint16) {
+	if d.index == nil {
+		return
+	}
+	mask := len(d.index) - 1
+	gap := d.place(d.entries[i-1].hash)
+	d.index[gap] = 0
+	for p := (gap + 1) & mask; d.index[p] != 0; p = (p + 1) & mask {
+		home := int(d.entries[d.index[p]-1].hash) & mask
+		if (p-home)&mask >= (p-gap)&mask {
+			d.index[gap], d.index[p] = d.index[p], 0
+			gap = p
+		}
+	}
+}
+
+// sketches counts approximately: one HyperLogLog for each sub-window.
+type sketches struct {
+	parts []sketch // ordered by number
+}
+
+type sketch struct {
+	number int64 // sub-window number: time / width of a sub-window
+	values *hyperloglog.Sketch
+}
+
+const (
+	sketchParts     = 16
+	sketchPrecision = 12 // 4,096 registers
+)
+
+// sketchError is the relative standard error of HyperLogLog with 2^12 registers: 1.04/sqrt(4096).
+const sketchError = 0.01625
+
+func (s *sketches) add(t int64, hash uint64, width int64) {
+	number := t / partWidth(width)
+	i := len(s.parts)
+	for i > 0 && s.parts[i-1].number >= number {
+		i--
+	}
+	if i == len(s.parts) || s.parts[i].number != number {
+		values, err := hyperloglog.NewSketch(sketchPrecision, true)
+		if err != nil {
+			panic("window: " + err.Error()) // the precision is a constant
+		}
+		s.parts = append(s.parts, sketch{})
+		copy(s.parts[i+1:], s.parts[i:])
+		s.parts[i] = sketch{number, values}
+		s.expire(s.parts[len(s.parts)-1].number*partWidth(width), width)
+		s.add(t, hash, width)
+		return
+	}
+	s.parts[i].values.InsertHash(hash)
+}
+
+func (s *sketches) count(now, width int64) int {
+	s.expire(now, width)
+	if len(s.parts) == 0 {
+		return 0
+	}
+	all := s.parts[0].values.Clone()
+	for _, p := range s.parts[1:] {
+		if err := all.Merge(p.values); err != nil {
+			panic("window: " + err.Error()) // all have the same precision
+		}
+	}
+	return int(all.Estimate())
+}
+
+// expire drops the sub-windows that lie before the window as a whole.
+func (s *sketches) expire(now, width int64) {
+	i := 0
+	for i < len(s.parts) && (s.parts[i].number+1)*partWidth(width) <= now-width {
+		i++
+	}
+	s.parts = s.parts[i:]
+}
+
+func (s *sketches) size() int { return 32 + len(s.parts)*(1<<sketchPrecision+96) }
+
+func partWidth(width int64) int64 { return max(1, width/sketchParts) }
