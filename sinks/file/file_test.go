@@ -1,0 +1,170 @@
+package file
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/sinks"
+	"github.com/gatewatch/gatewatch/sinks/sinktest"
+)
+
+func TestConformance(t *testing.T) {
+	sinktest.Run(t, func(t *testing.T) sinktest.Target {
+		c := config(filepath.Join(t.TempDir(), "d", "alerts.jsonl"))
+		dir := filepath.Dir(c.Path)
+		must(t, os.Mkdir(dir, 0o700))
+		return sinktest.Target{
+			Open:     func(*testing.T) sinks.Sink { return New(c) },
+			Received: func(t *testing.T) []*alert.Alert { return read(t, c.Path) },
+			Down: func(t *testing.T) func() {
+				must(t, os.Rename(dir, dir+".gone"))
+				return func() { must(t, os.Rename(dir+".gone", dir)) }
+			},
+		}
+	})
+}
+
+func config(path string) Config {
+	c := DefaultConfig()
+	c.Path = path
+	return c
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// read returns the alerts of a file; lines that are none fail the test.
+func read(t *testing.T, path string) (all []*alert.Alert) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	must(t, err)
+	for line := range strings.Lines(string(text)) {
+		var a alert.Alert
+		if err := json.Unmarshal([]byte(line), &a); err != nil {
+			t.Fatalf("%s: %q: %v", path, line, err)
+		}
+		all = append(all, &a)
+	}
+	return all
+}
+
+func deliver(t *testing.T, s *Sink, ns ...int) {
+	t.Helper()
+	var batch []*alert.Alert
+	for _, n := range ns {
+		batch = append(batch, sinktest.Alert(n, 1))
+	}
+	must(t, s.Deliver(t.Context(), batch))
+}
+
+func TestFollowsTheName(t *testing.T) {
+	for name, move := range map[string]func(t *testing.T, s *Sink, path string){
+		"renamed": func(t *testing.T, _ *Sink, path string) { must(t, os.Rename(path, path+".1")) },
+		"renamed and made anew": func(t *testing.T, _ *Sink, path string) {
+			must(t, os.Rename(path, path+".1"))
+			must(t, os.WriteFile(path, nil, 0o600))
+		},
+		"deleted": func(t *testing.T, _ *Sink, path string) { must(t, os.Remove(path)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "alerts.jsonl")
+			s := New(config(path))
+			deliver(t, s, 1)
+			move(t, s, path)
+			deliver(t, s, 2)
+			must(t, s.Close(t.Context()))
+			got := read(t, path)
+			if len(got) != 1 || got[0].ID != sinktest.Alert(2, 1).ID {
+				t.Errorf("the new file holds %v", got)
+			}
+		})
+	}
+}
+
+func TestReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "alerts.jsonl")
+	s := New(config(path))
+	deliver(t, s, 1)
+	before := s.file
+	s.Reopen()
+	deliver(t, s, 2)
+	if s.file == before {
+		t.Error("the file was not opened again")
+	}
+	deliver(t, s, 3)
+	if n := len(read(t, path)); n != 3 {
+		t.Errorf("%d alerts, want 3", n)
+	}
+	must(t, s.Close(t.Context()))
+}
+
+func TestRotation(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "alerts.jsonl")
+	probe := New(config(path + ".probe"))
+	deliver(t, probe, 0)
+	size := probe.size
+	must(t, probe.Close(t.Context()))
+
+	c := config(path)
+	c.MaxSize, c.Keep = 2*size+100, 2
+	s := New(c)
+	bystanders := []string{path + ".1", path + ".20260102T150405.000000000.gz", path + ".20260102T150405-000000000"}
+	for _, b := range bystanders {
+		must(t, os.WriteFile(b, nil, 0o600))
+	}
+	for n := range 9 {
+		deliver(t, s, n)
+	}
+	deliver(t, s, 9, 9, 9, 9) // one batch larger than a file is not torn apart
+	deliver(t, s, 10)
+	must(t, s.Close(t.Context()))
+
+	full, err := s.full()
+	must(t, err)
+	counts := []int{len(read(t, path))}
+	for _, f := range full {
+		counts = append(counts, len(read(t, f)))
+	}
+	if want := []int{1, 1, 4}; len(counts) != 3 || counts[0] != want[0] || counts[1] != want[1] || counts[2] != want[2] {
+		t.Errorf("alerts in the current and the kept files: %v, want %v", counts, want)
+	}
+	for _, b := range bystanders {
+		if _, err := os.Stat(b); err != nil {
+			t.Errorf("a file of somebody else is gone: %v", err)
+		}
+	}
+}
+
+func TestTornLineOfACrashHarmsOnlyItself(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "alerts.jsonl")
+	must(t, os.WriteFile(path, []byte(`{"schema":1,"id":"to`), 0o600))
+	s := New(config(path))
+	deliver(t, s, 1)
+	must(t, s.Close(t.Context()))
+	text, err := os.ReadFile(path)
+	must(t, err)
+	lines := strings.Split(string(text), "\n")
+	if len(lines) != 3 || lines[0] != `{"schema":1,"id":"to` || !strings.HasPrefix(lines[1], `{"schema":1,"id":"`+sinktest.Alert(1, 1).ID) {
+		t.Errorf("file: %q", text)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	if err := config("x").Validate(); err != nil {
+		t.Error(err)
+	}
+	bad := Config{Sync: "sometimes", MaxSize: -1, Keep: -1}
+	for _, want := range []string{"path", "sync", "max_size", "keep"} {
+		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+}
