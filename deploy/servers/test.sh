@@ -1,0 +1,33 @@
+#!/bin/bash
+# Runs gatewatch's tests against real servers: Apache Kafka, ClickHouse, and the engine of a current ClickHouse.
+#
+#   deploy/servers/test.sh [ARGUMENT OF go test]…      for instance -v, or -run Restart
+#
+# Whatever is missing is installed (Debian, root) or fetched to ~/.cache; what cannot be had fails, nothing is skipped. The
+# tests start servers of their own on free ports of 127.0.0.1 and stop them; on failure the servers' files are kept.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/../.."
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/gatewatch-servers-XXXXXX")
+
+# A test that crashed or ran out of time has left its servers running. Prints nothing: go test's summary stays last.
+cleanup() {
+	local status=$? server
+	for server in kafka clickhouse; do
+		find "$dir" -type d -name "$server" -path '*/gatewatch-realtest-*' -prune -exec "$here/$server.sh" stop {} ';' >/dev/null 2>&1 || true
+	done
+	if [ $status -eq 0 ]; then rm -rf "$dir"; fi
+	exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# Here rather than in the tests, whose time is limited.
+"$here/kafka.sh" install
+"$here/chdb.sh" >/dev/null
+"$here/clickhouse.sh" start "$dir/install" >/dev/null 2>&1 || "$here/clickhouse.sh" start "$dir/install"
+"$here/clickhouse.sh" stop "$dir/install"
+
+# One package after the other: each wants both cores.
+GATEWATCH_REAL=1 GATEWATCH_REALTEST_DIR=$dir go test -count=1 -p 1 -timeout 10m "$@" ./deploy/realtest/...
