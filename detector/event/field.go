@@ -225,9 +225,21 @@ func PathParameter(route, path, name string) string {
 	return ""
 }
 
-// cutSegment splits "/a/b" into "a" and "/b".
+// Segment returns the nth segment of path, counted from 1, or "". Empty segments do not count: "//a" has one.
+func Segment(path string, n int) string {
+	for path != "" {
+		var segment string
+		segment, path = cutSegment(path)
+		if n--; n == 0 {
+			return segment
+		}
+	}
+	return ""
+}
+
+// cutSegment splits "/a/b" into "a" and "/b"; slashes in front are skipped, however many.
 func cutSegment(s string) (segment, rest string) {
-	if s != "" && s[0] == '/' {
+	for s != "" && s[0] == '/' {
 		s = s[1:]
 	}
 	if i := strings.IndexByte(s, '/'); i >= 0 {

@@ -2,14 +2,12 @@ package window
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/axiomhq/hyperloglog"
-)
 
-// ErrCorrupt says that bytes are no encoding of a window.
-var ErrCorrupt = errors.New("window: corrupt encoding")
+	"github.com/gatewatch/gatewatch/detector/wire"
+)
 
 const (
 	counterVersion  = 1
@@ -33,25 +31,23 @@ func (c *Counter[V]) AppendBinary(b []byte) ([]byte, error) {
 
 // DecodeBinary replaces the window by the one encoded at the start of b and returns the rest of b.
 func (c *Counter[V]) DecodeBinary(b []byte) (rest []byte, err error) {
-	r := reader{b: b}
-	if v := r.byte(); v != counterVersion {
-		return nil, fmt.Errorf("%w: counter version %d", ErrCorrupt, v)
-	}
-	n := Counter[V]{base: r.varint(), grid: uint32(r.uvarint())}
-	count := r.count(2)
+	r := wire.Reader{Rest: b}
+	r.Version("counter", counterVersion)
+	n := Counter[V]{base: r.Varint(), grid: uint32(r.Uvarint())}
+	count := r.Count(2)
 	n.slots = make([]slot[V], 0, count)
 	at := uint32(0)
 	for range count {
-		at += uint32(r.uvarint())
-		v := r.varint()
+		at += uint32(r.Uvarint())
+		v := r.Varint()
 		n.slots = append(n.slots, slot[V]{at, V(v)})
 		n.total += int64(V(v))
 	}
-	if r.failed {
-		return nil, ErrCorrupt
+	if r.Err != nil {
+		return nil, r.Err
 	}
 	*c = n
-	return r.b, nil
+	return r.Rest, nil
 }
 
 // AppendBinary appends the window's encoding to b.
@@ -66,9 +62,10 @@ func (d *Distinct) AppendBinary(b []byte) ([]byte, error) {
 		previous = d.entries[i-1].at
 	}
 	if d.sketches == nil {
-		return binary.AppendUvarint(b, 0), nil
+		return wire.AppendBool(b, false), nil
 	}
-	b = binary.AppendUvarint(b, uint64(len(d.sketches.parts))+1)
+	b = wire.AppendBool(b, true)
+	b = binary.AppendUvarint(b, uint64(len(d.sketches.parts)))
 	for _, p := range d.sketches.parts {
 		values, err := p.values.MarshalBinary()
 		if err != nil {
@@ -83,117 +80,48 @@ func (d *Distinct) AppendBinary(b []byte) ([]byte, error) {
 
 // DecodeBinary replaces the window by the one encoded at the start of b and returns the rest of b.
 func (d *Distinct) DecodeBinary(b []byte) (rest []byte, err error) {
-	r := reader{b: b}
-	if v := r.byte(); v != distinctVersion {
-		return nil, fmt.Errorf("%w: distinct version %d", ErrCorrupt, v)
-	}
-	n := Distinct{forgotten: r.varint()}
-	count := r.count(9)
+	r := wire.Reader{Rest: b}
+	r.Version("distinct", distinctVersion)
+	n := Distinct{forgotten: r.Varint()}
+	count := r.Count(9)
 	if count > MaxExact {
-		return nil, ErrCorrupt
+		return nil, wire.ErrCorrupt
 	}
 	at := int64(0)
 	for range count {
-		hash := r.uint64()
-		at += r.varint()
+		hash := r.Uint64()
+		at += r.Varint()
 		if n.find(hash) != 0 {
-			return nil, ErrCorrupt
+			return nil, wire.ErrCorrupt
 		}
 		n.insert(at, hash)
 	}
 	if err := n.decodeSketches(&r); err != nil {
 		return nil, err
 	}
-	if r.failed {
-		return nil, ErrCorrupt
+	if r.Err != nil {
+		return nil, r.Err
 	}
 	*d = n
-	return r.b, nil
+	return r.Rest, nil
 }
 
-func (d *Distinct) decodeSketches(r *reader) error {
-	parts := r.count(2)
-	if parts == 0 {
+func (d *Distinct) decodeSketches(r *wire.Reader) error {
+	if !r.Bool() {
 		return nil
 	}
 	d.sketches = new(sketches)
-	for range parts - 1 {
-		number := r.varint()
-		encoded := r.bytes(r.count(1))
+	for range r.Count(2) {
+		number := r.Varint()
+		encoded := r.Bytes(r.Count(1))
 		values := new(hyperloglog.Sketch)
-		if r.failed {
-			return ErrCorrupt
+		if r.Err != nil {
+			return r.Err
 		}
 		if err := values.UnmarshalBinary(encoded); err != nil {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+			return fmt.Errorf("%w: %w", wire.ErrCorrupt, err)
 		}
 		d.sketches.parts = append(d.sketches.parts, sketch{number, values})
 	}
 	return nil
-}
-
-// reader takes values from the front of b. After a failure it returns zeros.
-type reader struct {
-	b      []byte
-	failed bool
-}
-
-func (r *reader) fail() { r.b, r.failed = nil, true }
-
-func (r *reader) byte() byte {
-	if len(r.b) == 0 {
-		r.fail()
-		return 0
-	}
-	v := r.b[0]
-	r.b = r.b[1:]
-	return v
-}
-
-func (r *reader) bytes(n int) []byte {
-	if n > len(r.b) {
-		r.fail()
-		return nil
-	}
-	v := r.b[:n]
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) uint64() uint64 {
-	if v := r.bytes(8); v != nil {
-		return binary.LittleEndian.Uint64(v)
-	}
-	return 0
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-// count reads the number of items that follow, each of which takes at least size bytes: an encoding cannot make its reader
-// allocate more than it is long.
-func (r *reader) count(size int) int {
-	v := r.uvarint()
-	if v > uint64(len(r.b)/size)+1 {
-		r.fail()
-		return 0
-	}
-	return int(v)
 }

@@ -1,0 +1,229 @@
+// Package pipeline connects a source, the engine and delivery: it is the one goroutine that owns the engine.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gatewatch/gatewatch/detector"
+	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/ingest"
+	"github.com/gatewatch/gatewatch/rules"
+)
+
+// Delivery takes alerts. Deliver blocks while it is full and returns a sequence number; once Acknowledged has reached it, the
+// alerts are delivered everywhere.
+type Delivery interface {
+	Enqueue(ctx context.Context, alerts []*alert.Alert) (through uint64, err error)
+	Acknowledged() uint64
+}
+
+// Committer commits source positions: the offset of the next record for each partition.
+type Committer interface {
+	Commit(ctx context.Context, next map[event.Partition]int64) error
+}
+
+// DeadLetters keeps rejected records. Write returns when they are safe.
+type DeadLetters interface {
+	Write(ctx context.Context, rejected []ingest.Rejected) error
+}
+
+// Options are what a pipeline works with.
+type Options struct {
+	Engine      *detector.Engine
+	Delivery    Delivery
+	DeadLetters DeadLetters
+	Committer   Committer // nil: nothing to commit
+	Metrics     *Metrics  // nil: none
+	Log         *slog.Logger
+
+	// MaxPending is how many events of one partition may wait for the watermark before the partition is no longer read, unless
+	// the watermark waits for that very partition.
+	MaxPending int
+	// CommitEvery is the time between commits.
+	CommitEvery time.Duration
+}
+
+// Pipeline is an [ingest.Receiver]. Run owns the engine.
+type Pipeline struct {
+	o          Options
+	inbox      chan func(ctx context.Context) error // what the owner of the engine does next
+	done       chan struct{}                        // closed when Run returns
+	gates      gates
+	checkpoint checkpoints
+	raised     uint64 // alerts handed to delivery
+	through    uint64 // sequence number of the last one
+}
+
+// inboxSize bounds how many batches wait for the engine: a few for each partition of a busy topic.
+const inboxSize = 64
+
+// New returns a pipeline that does nothing before Run.
+func New(o Options) *Pipeline {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxPending == 0 {
+		o.MaxPending = 1 << 20
+	}
+	if o.CommitEvery == 0 {
+		o.CommitEvery = time.Second
+	}
+	return &Pipeline{o: o, inbox: make(chan func(context.Context) error, inboxSize), done: make(chan struct{}), gates: newGates()}
+}
+
+// ErrStopped says that the pipeline no longer runs.
+var ErrStopped = errors.New("pipeline stopped")
+
+// Run works until ctx ends or something fails for good. It must be called once.
+func (p *Pipeline) Run(ctx context.Context) error {
+	defer close(p.done)
+	p.o.Metrics.observe(p.o.Engine, nil)
+	commit := time.NewTicker(p.o.CommitEvery)
+	defer commit.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case do := <-p.inbox:
+			err = p.drain(ctx, do)
+		case <-commit.C:
+			err = p.commit(ctx)
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// drain does what waits in the inbox, then lets the engine advance once.
+func (p *Pipeline) drain(ctx context.Context, do func(context.Context) error) error {
+	for n := 0; ; n++ {
+		if err := do(ctx); err != nil {
+			return err
+		}
+		if n == inboxSize {
+			break
+		}
+		select {
+		case do = <-p.inbox:
+			continue
+		default:
+		}
+		break
+	}
+	return p.advance(ctx)
+}
+
+func (p *Pipeline) advance(ctx context.Context) error {
+	alerts := p.o.Engine.Advance()
+	p.gates.update(p.o.Engine, p.o.MaxPending)
+	p.o.Metrics.observe(p.o.Engine, alerts)
+	return p.deliver(ctx, alerts)
+}
+
+func (p *Pipeline) deliver(ctx context.Context, alerts []*alert.Alert) error {
+	if len(alerts) == 0 {
+		return nil
+	}
+	through, err := p.o.Delivery.Enqueue(ctx, alerts)
+	if err != nil {
+		return fmt.Errorf("deliver alerts: %w", err)
+	}
+	p.through = through
+	p.raised += uint64(len(alerts))
+	return nil
+}
+
+// commit notes how far the engine is, and commits the furthest note whose alerts are all delivered.
+func (p *Pipeline) commit(ctx context.Context) error {
+	if p.o.Committer == nil {
+		return nil
+	}
+	p.checkpoint.note(p.through, p.positions())
+	next := p.checkpoint.settled(p.o.Delivery.Acknowledged())
+	if next == nil {
+		return nil
+	}
+	if err := p.o.Committer.Commit(ctx, next); err != nil && ctx.Err() == nil {
+		p.o.Log.Warn("cannot commit positions; will try again", "error", err)
+	}
+	return nil
+}
+
+func (p *Pipeline) positions() map[event.Partition]int64 {
+	next := map[event.Partition]int64{}
+	for _, id := range p.gates.partitions() {
+		if offset := p.o.Engine.Committable(id); offset >= 0 {
+			next[id] = offset
+		}
+	}
+	return next
+}
+
+// do has f done by the owner of the engine and waits for it.
+func (p *Pipeline) do(ctx context.Context, f func(ctx context.Context) error) error {
+	finished := make(chan error, 1)
+	wrapped := func(ctx context.Context) error {
+		err := f(ctx)
+		finished <- err
+		return err
+	}
+	if err := p.send(ctx, wrapped); err != nil {
+		return err
+	}
+	select {
+	case err := <-finished:
+		return err
+	case <-p.done:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *Pipeline) send(ctx context.Context, f func(ctx context.Context) error) error {
+	select {
+	case p.inbox <- f:
+		return nil
+	case <-p.done:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Reload swaps the rules between two events.
+func (p *Pipeline) Reload(ctx context.Context, set *rules.Set) error {
+	return p.do(ctx, func(ctx context.Context) error { return p.deliver(ctx, p.o.Engine.Reload(set)) })
+}
+
+// Flush applies everything that was received, ends every episode and delivers what that raises: for input that ends.
+func (p *Pipeline) Flush(ctx context.Context) error {
+	return p.do(ctx, func(ctx context.Context) error {
+		alerts := p.o.Engine.Flush()
+		p.o.Metrics.observe(p.o.Engine, alerts)
+		return p.deliver(ctx, alerts)
+	})
+}
+
+// Commit commits what can be committed now: called once more before the end.
+func (p *Pipeline) Commit(ctx context.Context) error {
+	return p.do(ctx, func(ctx context.Context) error { return p.commit(ctx) })
+}
+
+// Inspect calls f with the engine, between two events.
+func (p *Pipeline) Inspect(ctx context.Context, f func(*detector.Engine)) error {
+	return p.do(ctx, func(context.Context) error {
+		f(p.o.Engine)
+		return nil
+	})
+}

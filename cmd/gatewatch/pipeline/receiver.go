@@ -1,0 +1,60 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/ingest"
+)
+
+// Assigned implements [ingest.Receiver].
+func (p *Pipeline) Assigned(id event.Partition, next int64) {
+	p.gates.open(id, p.o.Engine.NewPreparer())
+	_ = p.send(context.Background(), func(context.Context) error { // fails only when there is nothing left to tell
+		p.o.Engine.Assign(id)
+		return nil
+	})
+}
+
+// Receive implements [ingest.Receiver]: it matches the batch in the goroutine of the caller and hands it to the engine.
+func (p *Pipeline) Receive(ctx context.Context, b *event.Batch, rejected []ingest.Rejected) error {
+	g := p.gates.get(b.Partition)
+	if err := g.wait(ctx, p.done); err != nil {
+		return err
+	}
+	prepared := g.preparer.Prepare(b)
+	return p.send(ctx, func(ctx context.Context) error {
+		if len(rejected) > 0 {
+			if err := p.o.DeadLetters.Write(ctx, rejected); err != nil {
+				return err
+			}
+		}
+		p.o.Engine.Push(prepared)
+		return nil
+	})
+}
+
+// CaughtUp implements [ingest.Receiver].
+func (p *Pipeline) CaughtUp(id event.Partition, now time.Time) {
+	f := func(context.Context) error {
+		p.o.Engine.CaughtUp(id, event.TimeOf(now))
+		return nil
+	}
+	select { // it is repeated: nothing is lost when the engine is busy
+	case p.inbox <- f:
+	default:
+	}
+}
+
+// Revoked implements [ingest.Receiver]: it gives up the partition once its events are applied and delivered, or ctx ends.
+func (p *Pipeline) Revoked(ctx context.Context, id event.Partition) {
+	_ = p.do(ctx, func(ctx context.Context) error {
+		p.o.Engine.Finish(id)
+		if err := p.advance(ctx); err != nil {
+			return err
+		}
+		return p.commit(ctx)
+	})
+	p.gates.close(id)
+}

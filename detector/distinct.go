@@ -1,0 +1,117 @@
+package detector
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/detector/window"
+	"github.com/gatewatch/gatewatch/rules"
+)
+
+// distinct finds more than a limit of different values of a field within a sliding window.
+//
+// The window at an event covers (time-window, time]. Empty values do not count. The count is exact up to four times the
+// limit, then an estimate with a stated error. A late event counts as long as its window is still there.
+type distinct struct {
+	rule  *rules.Rule
+	spec  *rules.Distinct
+	width int64
+	bound int
+	seed  uint64
+}
+
+func newDistinct(r *rules.Rule, d *rules.Distinct, seed uint64) *distinct {
+	return &distinct{rule: r, spec: d, width: r.Window.Milliseconds(), bound: exactValues(d.Limit), seed: seed}
+}
+
+// exactValues is how many values are remembered one by one: well above the limit, so that the alert that opens and the
+// first escalations are exact.
+func exactValues(limit int) int {
+	if limit <= 4096 {
+		return max(64, 4*limit)
+	}
+	return min(2*limit+4096, window.MaxExact)
+}
+
+func (d *distinct) newState() state { return &distinctState{d: d} }
+
+func (d *distinct) decode(b []byte) (state, []byte, error) {
+	s := &distinctState{d: d}
+	rest, err := s.values.DecodeBinary(b)
+	return s, rest, err
+}
+
+func (d *distinct) describe(a *alert.Alert, _ state, f finding) {
+	noun := d.spec.Noun
+	if noun == "" {
+		noun = plural(d.spec.Count)
+	}
+	a.Observed.Unit = noun
+	a.Observed.Window = shortDuration(d.rule.Window)
+	a.Summary = fmt.Sprintf("%s used %s different %s in %s (limit %s)", a.Entity.ID, approximate(f), noun,
+		longDuration(d.rule.Window), number(f.limit))
+}
+
+// plural names the values of a field in a sentence.
+func plural(f event.Field) string {
+	switch f.Kind() {
+	case event.PathParam:
+		return "objects"
+	case event.Subject:
+		return "subjects"
+	case event.SourceIP:
+		return "addresses"
+	case event.Country:
+		return "countries"
+	case event.City:
+		return "cities"
+	case event.ASN:
+		return "networks"
+	case event.ClientID:
+		return "clients"
+	case event.TokenID:
+		return "tokens"
+	}
+	return strings.ReplaceAll(f.String(), "_", " ") + "s"
+}
+
+type distinctState struct {
+	d      *distinct
+	values window.Distinct
+}
+
+func (s *distinctState) observe(o observation) finding {
+	d := s.d
+	if d.spec.Count.Kind() == event.Scopes {
+		for _, scope := range o.event.Scopes {
+			s.values.Add(int64(o.event.Time), xxh3.HashStringSeed(scope, d.seed), d.width, d.bound)
+		}
+	} else if text := d.text(o.event); text != "" {
+		s.values.Add(int64(o.event.Time), xxh3.HashStringSeed(text, d.seed), d.width, d.bound)
+	}
+	count, err := s.values.Count(int64(o.now), d.width)
+	limit := d.spec.Limit
+	return finding{
+		value: float64(count), limit: float64(limit), err: err, growing: true,
+		over: count > limit, suspicious: 2*count >= limit,
+	}
+}
+
+func (d *distinct) text(e *event.Event) string {
+	if d.spec.Segment > 0 {
+		return event.Segment(e.Path, d.spec.Segment)
+	}
+	return d.spec.Count.Text(e)
+}
+
+func (s *distinctState) idle(now event.Time) bool {
+	return s.values.Newest() <= int64(now)-s.d.width
+}
+
+func (s *distinctState) size() int { return 8 + s.values.Size() }
+
+func (s *distinctState) appendBinary(b []byte) ([]byte, error) { return s.values.AppendBinary(b) }

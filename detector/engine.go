@@ -1,0 +1,293 @@
+package detector
+
+import (
+	"cmp"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/rules"
+)
+
+// Options are the engine's settings. Nothing here changes which alerts there are, except Disorder.
+type Options struct {
+	Disorder time.Duration // how far behind the newest event of a partition the watermark stays
+	Lanes    int           // a power of two, at most 1024
+	Workers  int           // goroutines that work on lanes; 0: one for each core
+	Seed     uint64        // of the hashes; differing seeds keep attackers from making them collide
+}
+
+// DefaultOptions returns a disorder of two seconds, 64 lanes and all cores.
+func DefaultOptions() Options {
+	return Options{Disorder: 2 * time.Second, Lanes: 64, Workers: runtime.GOMAXPROCS(0)}
+}
+
+// Engine detects. Its methods are for one goroutine, that of its owner; only [Engine.NewPreparer] and what it returns may be
+// used elsewhere.
+type Engine struct {
+	options    Options
+	program    atomic.Pointer[program]
+	ids        slots
+	partitions partitions
+	queue      queue
+	lanes      []*lane
+	shift      int // of a hash, to get its lane
+	ready      []ref
+	watermark  event.Time // everything before it was applied
+	stats      Stats
+}
+
+// New returns an engine without events.
+func New(set *rules.Set, o Options) *Engine {
+	if o.Workers < 1 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Lanes < 1 || o.Lanes > 1024 || o.Lanes&(o.Lanes-1) != 0 {
+		panic("detector: the number of lanes must be a power of two up to 1024")
+	}
+	e := &Engine{options: o, ids: slots{ids: map[[16]byte]slotID{}}, watermark: noTime}
+	e.partitions.disorder = event.Time(o.Disorder.Milliseconds())
+	p := compile(set, nil, &e.ids, o.Seed)
+	e.program.Store(p)
+	for e.shift = 64; 1<<(64-e.shift) < o.Lanes; {
+		e.shift--
+	}
+	for range o.Lanes {
+		e.lanes = append(e.lanes, newLane(p))
+	}
+	e.stats.use(p)
+	return e
+}
+
+// Push takes over a prepared batch. Batches of one partition come in the order of their offsets; records that were pushed
+// before, as after a rebalance that gave the partition back, are left out.
+func (e *Engine) Push(pr *Prepared) {
+	if pr.program != e.program.Load() { // prepared before a reload
+		pr = e.NewPreparer().Prepare(pr.batch)
+	}
+	p := e.partitions.get(pr.batch.Partition)
+	known := p.next
+	p.next = max(p.next, pr.batch.Next)
+	for i := range pr.batch.Events {
+		if ev := &pr.batch.Events[i]; ev.Offset >= known {
+			pr.left++
+			e.enqueue(p, ev, pr, i)
+		}
+	}
+	if pr.left == 0 {
+		pr.release()
+		return
+	}
+	p.pending = append(p.pending, pr)
+	e.stats.Events += uint64(pr.left)
+	e.stats.Pending += pr.left
+}
+
+func (e *Engine) enqueue(p *partition, ev *event.Event, pr *Prepared, index int) {
+	order := p.observe(ev.Time, e.partitions.disorder, e.watermark)
+	if order > ev.Time {
+		e.stats.Late++
+	}
+	e.queue.add(ref{order, pr, int32(index), int32(p.number)})
+}
+
+// CaughtUp says that the partition holds nothing that was not pushed, at wall-clock time now. While a partition is caught
+// up its time passes with the clock on the wall, and soon it no longer holds the others back.
+func (e *Engine) CaughtUp(p event.Partition, now event.Time) { e.partitions.get(p).caughtUp(now) }
+
+// Assign says that events of the partition will come: the watermark waits for them.
+func (e *Engine) Assign(p event.Partition) { e.partitions.get(p).finished = false }
+
+// Finish says that no more events of the partition will come: the watermark no longer waits for it.
+func (e *Engine) Finish(p event.Partition) { e.partitions.get(p).finished = true }
+
+// Advance applies every event that the watermark has passed, and returns what was raised, in order.
+func (e *Engine) Advance() []*alert.Alert { return e.advance(e.partitions.watermark()) }
+
+// Flush applies everything, as if nothing would ever come again: every episode ends.
+func (e *Engine) Flush() []*alert.Alert {
+	e.partitions.settle()
+	return e.advance(endOfTime)
+}
+
+// sliceEvents is how many events are applied between two synchronisations of the workers.
+const sliceEvents = 16384
+
+func (e *Engine) advance(to event.Time) []*alert.Alert {
+	if to = bucketStart(to); to <= e.watermark {
+		return nil
+	}
+	applied := 0
+	for {
+		e.ready = e.queue.take(e.ready[:0], to, sliceEvents, e.partitions.rank)
+		if len(e.ready) == 0 {
+			break
+		}
+		e.parallel(len(e.ready), e.work)
+		e.release()
+		applied += len(e.ready)
+	}
+	e.watermark = to
+	sweep := sweepPlaces + applied/len(e.lanes)
+	e.parallel(applied, func(worker, workers int) {
+		for i := worker; i < len(e.lanes); i += workers {
+			e.lanes[i].advance(to, sweep)
+		}
+	})
+	return e.collect()
+}
+
+// sweepPlaces is how many places of each table are looked at in one step, at least, for entities that can be forgotten. More
+// events may bring more new entities, so that the sweep goes faster with them.
+const sweepPlaces = 8
+
+// inline is how many events are not worth waking other workers for.
+const inline = 256
+
+// parallel calls work once for each worker and waits for all.
+func (e *Engine) parallel(events int, work func(worker, workers int)) {
+	if events < inline || e.options.Workers == 1 {
+		work(0, 1)
+		return
+	}
+	var wg sync.WaitGroup
+	for worker := 1; worker < e.options.Workers; worker++ {
+		wg.Go(func() { work(worker, e.options.Workers) })
+	}
+	work(0, e.options.Workers)
+	wg.Wait()
+}
+
+// work applies the ready events to the worker's lanes. Every worker goes through all events: that costs less than sorting
+// them by lane first.
+func (e *Engine) work(worker, workers int) {
+	p := e.program.Load()
+	groups := len(p.groups)
+	for i := range e.ready {
+		r := &e.ready[i]
+		keys := r.prepared.keys[int(r.index)*groups:][:groups]
+		for g, hash := range keys {
+			if hash == 0 {
+				continue
+			}
+			if lane := int(hash >> e.shift); lane%workers == worker {
+				b := r.prepared.batch
+				e.lanes[lane].apply(g, hash, r.prepared.masks[int(r.index)*p.words:][:p.words],
+					observation{event: &b.Events[r.index], now: r.order, source: b.Partition})
+			}
+		}
+	}
+}
+
+// release counts the ready events as applied and lets go of batches that are no longer needed.
+func (e *Engine) release() {
+	for i := range e.ready {
+		pr := e.ready[i].prepared
+		if pr.left--; pr.left == 0 {
+			e.partitions.list[e.ready[i].partition].done()
+			pr.release()
+		}
+	}
+	e.stats.Pending -= len(e.ready)
+	clear(e.ready)
+}
+
+func (pr *Prepared) release() {
+	if pr.batch.Release != nil {
+		pr.batch.Release()
+	}
+	pr.batch = nil
+}
+
+// collect returns what the lanes raised, in order: by event time, what a timer raised before what an event raised, then by
+// rule, entity and version.
+func (e *Engine) collect() (alerts []*alert.Alert) {
+	var all []raised
+	for _, l := range e.lanes {
+		all = append(all, l.alerts...)
+		clear(l.alerts)
+		l.alerts = l.alerts[:0]
+		e.stats.add(&l.stats)
+	}
+	slices.SortFunc(all, func(a, b raised) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.rule, b.rule),
+			cmp.Compare(a.alert.Entity.ID, b.alert.Entity.ID), cmp.Compare(a.alert.Version, b.alert.Version))
+	})
+	for _, r := range all {
+		if !r.shadow {
+			alerts = append(alerts, r.alert)
+		}
+	}
+	return alerts
+}
+
+func (r raised) rank() int {
+	if r.alert.State == alert.Closed {
+		return 0
+	}
+	return 1
+}
+
+// Committable returns the offset before which every record of the partition was applied, or -1 when none was pushed.
+func (e *Engine) Committable(id event.Partition) int64 {
+	p := e.partitions.byID[id]
+	switch {
+	case p == nil:
+		return -1
+	case len(p.pending) > 0:
+		return p.pending[0].batch.First
+	}
+	return p.next
+}
+
+// PendingEvents returns how many events of the partition wait for the watermark, and whether others wait for the partition.
+func (e *Engine) PendingEvents(id event.Partition) (events int, holdsBack bool) {
+	p := e.partitions.byID[id]
+	if p == nil {
+		return 0, true
+	}
+	for _, pr := range p.pending {
+		events += pr.left
+	}
+	t, holds := p.time()
+	return events, holds && t-e.partitions.disorder <= e.partitions.watermark()
+}
+
+// Watermark returns the event time before which everything was applied, and false when there is none yet.
+func (e *Engine) Watermark() (event.Time, bool) { return e.watermark, e.watermark != noTime }
+
+// Reload swaps the rules. Rules whose fingerprint is unchanged keep everything they know; episodes of rules that are gone or
+// changed are closed: those alerts are returned.
+func (e *Engine) Reload(set *rules.Set) []*alert.Alert {
+	old := e.program.Load()
+	p := compile(set, old, &e.ids, e.options.Seed)
+	e.program.Store(p)
+	for _, l := range e.lanes {
+		l.forget(p, e.watermark)
+	}
+	alerts := e.collect()
+	e.stats.reload(p)
+	for _, l := range e.lanes {
+		l.use(p, old)
+	}
+	e.prepareAgain()
+	return alerts
+}
+
+// prepareAgain matches what waits against the new rules.
+func (e *Engine) prepareAgain() {
+	preparer := e.NewPreparer()
+	for _, p := range e.partitions.list {
+		for _, pr := range p.pending {
+			again := preparer.Prepare(pr.batch)
+			pr.program, pr.masks, pr.keys = again.program, again.masks, again.keys
+		}
+	}
+}
+
+// Rules returns the rule set in use.
+func (e *Engine) Rules() *rules.Set { return e.program.Load().set }

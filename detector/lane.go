@@ -1,0 +1,314 @@
+package detector
+
+import (
+	"container/heap"
+	"fmt"
+	"math/bits"
+	"strings"
+
+	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/detector/event"
+)
+
+// lane owns the entities of one hash range. One goroutine at a time works on it, with events in their order.
+type lane struct {
+	program *program
+	tables  []table // one for each group of the program
+	timers  timers
+	alerts  []raised
+	buffer  []byte // for names of combinations
+	stats   laneStats
+}
+
+// laneStats counts since the last collection.
+type laneStats struct {
+	matches []uint64 // events applied to each rule
+	raised  []uint64 // versions raised by each rule
+	skipped uint64   // late events left out because their order matters
+	bytes   []int64  // of each group
+}
+
+// raised is an alert and its place in the order of all alerts.
+type raised struct {
+	alert  *alert.Alert
+	at     event.Time
+	rule   int
+	shadow bool
+}
+
+func newLane(p *program) *lane {
+	l := &lane{}
+	l.use(p, nil)
+	return l
+}
+
+// use changes the program. Tables of groups that the new program has too are kept.
+func (l *lane) use(p *program, old *program) {
+	tables := make([]table, len(p.groups))
+	bytes := make([]int64, len(p.groups))
+	for i, g := range p.groups {
+		if j := old.group(g.kind); j >= 0 {
+			tables[i], bytes[i] = l.tables[j], l.stats.bytes[j]
+		}
+	}
+	l.keepTimers(p, old)
+	l.program, l.tables = p, tables
+	l.stats = laneStats{matches: make([]uint64, len(p.rules)), raised: make([]uint64, len(p.rules)), bytes: bytes}
+}
+
+// keepTimers moves the timers of rules that live on to the new numbers of their groups.
+func (l *lane) keepTimers(p, old *program) {
+	kept := l.timers[:0]
+	for _, t := range l.timers {
+		if p.bySlot[t.slot] == nil {
+			continue
+		}
+		t.group = p.group(old.groups[t.group].kind)
+		kept = append(kept, t)
+	}
+	clear(l.timers[len(kept):])
+	l.timers = kept
+	heap.Init(&l.timers)
+}
+
+// forget closes the episodes of rules that p no longer has and frees what those rules knew.
+func (l *lane) forget(p *program, now event.Time) {
+	for g := range l.tables {
+		for _, pl := range l.tables[g].places {
+			if pl.entity == nil {
+				continue
+			}
+			l.forgetCells(pl.entity, p, now)
+			l.measure(g, pl.entity)
+		}
+	}
+}
+
+func (l *lane) forgetCells(n *entity, p *program, now event.Time) {
+	kept := n.cells[:0]
+	for i := range n.cells {
+		c := n.cells[i]
+		if p.bySlot[c.slot] != nil {
+			kept = append(kept, c)
+			continue
+		}
+		if c.episode != nil && c.episode.version > 0 {
+			c.episode.version++
+			l.raise(alert.Closed, n, &c, l.program.bySlot[c.slot], c.episode.worst, now)
+		}
+	}
+	clear(n.cells[len(kept):])
+	n.cells = kept
+}
+
+// apply shows the event to the rules of the group that match it.
+func (l *lane) apply(groupIndex int, hash uint64, mask []uint64, o observation) {
+	g := l.program.groups[groupIndex]
+	o.name = g.name(o.event, &l.buffer)
+	l.fire(o.now)
+	n := l.tables[groupIndex].get(hash, o.name)
+	if n == nil {
+		n = &entity{hash: hash, name: strings.Clone(o.name)}
+		l.tables[groupIndex].put(n)
+	}
+	before := len(n.cells)
+	for w, word := range mask {
+		for word &= g.mask[w]; word != 0; word &= word - 1 {
+			l.observe(groupIndex, n, l.program.rules[w<<6+bits.TrailingZeros64(word)], o)
+		}
+	}
+	if len(n.cells) != before {
+		l.measure(groupIndex, n)
+	}
+}
+
+func (l *lane) observe(groupIndex int, n *entity, r *watch, o observation) {
+	if r.ordered && o.late() {
+		l.stats.skipped++
+		return
+	}
+	l.stats.matches[r.index]++
+	c := n.find(r.slot)
+	if c == nil {
+		n.cells = append(n.cells, cell{slot: r.slot, state: r.detection.newState()})
+		c = &n.cells[len(n.cells)-1]
+	}
+	f := c.state.observe(o)
+	if f.wakeAt != 0 {
+		l.timers.add(timer{at: f.wakeAt, group: groupIndex, entity: n, slot: r.slot})
+	}
+	if f.suspicious || c.episode != nil {
+		l.judge(groupIndex, n, c, r, f, o.now, &o)
+	}
+}
+
+// judge moves the entity's episode on. o is nil when a timer, not an event, led to the finding.
+func (l *lane) judge(groupIndex int, n *entity, c *cell, r *watch, f finding, now event.Time, o *observation) {
+	ep := c.episode
+	if !f.suspicious {
+		if ep.version == 0 {
+			c.episode = nil
+		}
+		return
+	}
+	at := now
+	if o != nil {
+		at = o.event.Time
+	}
+	if ep == nil {
+		ep = &episode{firstSeen: at}
+		c.episode = ep
+	}
+	ep.note(f, o)
+	if !f.over {
+		return
+	}
+	if f.evidence != nil {
+		at = event.Time(f.evidence.Time)
+	}
+	opened := ep.version == 0
+	state, emit := ep.exceed(f, at, now)
+	if opened {
+		l.timers.add(timer{at: now + r.closeAfter, group: groupIndex, entity: n, slot: r.slot})
+	}
+	if emit {
+		l.raise(state, n, c, r, f, now)
+	}
+}
+
+// note collects evidence of a suspicious event.
+func (ep *episode) note(f finding, o *observation) {
+	switch {
+	case f.evidence != nil:
+		ep.collect(*f.evidence)
+		ep.related.collectEvidence(f.evidence)
+		return
+	case o == nil:
+		return
+	case ep.wants():
+		ep.collect(evidenceOf(*o))
+	default:
+		ep.skipped++
+	}
+	if o != nil {
+		ep.related.collect(o.event)
+	}
+}
+
+func (l *lane) raise(state alert.State, n *entity, c *cell, r *watch, f finding, now event.Time) {
+	ep := c.episode
+	entity := alert.Entity{Kind: r.kind, ID: n.name}
+	a := &alert.Alert{
+		Schema: alert.SchemaVersion, ID: alert.NewID(r.rule.ID, entity, alert.Time(ep.opened)), Version: ep.version, State: state,
+		Rule: r.described, Entity: entity,
+		FirstSeen: alert.Time(ep.firstSeen), LastSeen: alert.Time(ep.lastSeen), DetectedAt: alert.Time(now),
+		Observed: alert.Observed{Value: f.value, Exact: f.err == 0, Error: f.err, Limit: f.limit},
+		Evidence: append([]alert.Evidence(nil), ep.evidence...),
+		Related:  ep.related.collected(),
+	}
+	r.detection.describe(a, c.state, f)
+	if state == alert.Closed {
+		a.Summary = fmt.Sprintf("Over after %s: %s", longDuration(a.LastSeen.Std().Sub(a.FirstSeen.Std())), a.Summary)
+	}
+	l.stats.raised[r.index]++
+	l.alerts = append(l.alerts, raised{a, now, r.index, r.shadow})
+}
+
+// fire runs the timers that are due at now.
+func (l *lane) fire(now event.Time) {
+	for len(l.timers) > 0 && l.timers[0].at <= now {
+		t := heap.Pop(&l.timers).(timer)
+		r := l.program.bySlot[t.slot]
+		c := t.entity.find(t.slot)
+		if r == nil || c == nil {
+			continue
+		}
+		l.wake(t, r, c)
+		l.closeQuiet(t, r, c)
+	}
+}
+
+func (l *lane) wake(t timer, r *watch, c *cell) {
+	w, ok := c.state.(waker)
+	if !ok {
+		return
+	}
+	if f := w.wake(t.at); f.suspicious {
+		l.judge(t.group, t.entity, c, r, f, t.at, nil)
+	}
+}
+
+// closeQuiet closes the episode when its time is up, or looks again later.
+func (l *lane) closeQuiet(t timer, r *watch, c *cell) {
+	ep := c.episode
+	if ep == nil || ep.version == 0 {
+		return
+	}
+	if due := ep.lastSeen + r.closeAfter; due > t.at {
+		if !t.grace {
+			l.timers.add(timer{at: due, group: t.group, entity: t.entity, slot: t.slot})
+		}
+		return
+	}
+	ep.version++
+	l.raise(alert.Closed, t.entity, c, r, ep.worst, t.at)
+	c.episode = nil
+	l.measure(t.group, t.entity)
+}
+
+// advance runs what is due up to now and looks for entities that can be forgotten.
+func (l *lane) advance(now event.Time, sweep int) {
+	l.fire(now)
+	for i := range l.tables {
+		l.tables[i].sweep(sweep, func(n *entity) bool {
+			if n.idle(now) {
+				l.stats.bytes[i] -= int64(n.bytes)
+				return true
+			}
+			l.measure(i, n)
+			return false
+		})
+	}
+}
+
+func (l *lane) measure(groupIndex int, n *entity) {
+	size := uint32(n.size())
+	l.stats.bytes[groupIndex] += int64(size) - int64(n.bytes)
+	n.bytes = size
+}
+
+// timer is a time at which an entity must be looked at although nothing may happen.
+type timer struct {
+	at     event.Time
+	group  int
+	entity *entity
+	slot   slotID
+	grace  bool // asked for by the state, not by the episode
+}
+
+// timers is a heap of timers, the next one first.
+type timers []timer
+
+func (t *timers) add(n timer) { heap.Push(t, n) }
+
+// Len implements heap.Interface.
+func (t timers) Len() int { return len(t) }
+
+// Less implements heap.Interface.
+func (t timers) Less(i, j int) bool { return t[i].at < t[j].at }
+
+// Swap implements heap.Interface.
+func (t timers) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
+
+// Push implements heap.Interface.
+func (t *timers) Push(x any) { *t = append(*t, x.(timer)) }
+
+// Pop implements heap.Interface.
+func (t *timers) Pop() any {
+	old := *t
+	n := len(old) - 1
+	x := old[n]
+	old[n] = timer{}
+	*t = old[:n]
+	return x
+}

@@ -1,0 +1,157 @@
+package detector
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/detector/wire"
+	"github.com/gatewatch/gatewatch/rules"
+)
+
+// offHours finds access outside the declared hours or outside the hours that are usual for the entity, if the rule says
+// so only from a country or network that is new to the entity as well.
+//
+// Hours are learned as hours of the day in the rule's time zone; the hours next to a usual one are usual too. Nothing is
+// unusual before the entity has the minimum of events and of days with activity. How values become usual, and why an
+// intruder cannot make his own so, stands at [habit]. An event without a place is never from a new one.
+type offHours struct {
+	rule  *rules.Rule
+	spec  *rules.OffHours
+	place event.Field
+}
+
+func newOffHours(r *rules.Rule, spec *rules.OffHours) *offHours {
+	d := &offHours{rule: r, spec: spec}
+	if spec.NewPlace != event.NoField {
+		d.place = event.FieldOf(spec.NewPlace)
+	}
+	return d
+}
+
+func (d *offHours) newState() state { return &offHoursState{d: d} }
+
+func (d *offHours) describe(a *alert.Alert, _ state, f finding) {
+	v, ok := f.detail.(visit)
+	if !ok {
+		return
+	}
+	local := v.at.Std().In(d.location())
+	a.Observed.Unit = "requests off hours"
+	a.Observed.Detail = map[string]any{"local_time": local.Format("2006-01-02T15:04:05Z07:00"), "time_zone": d.location().String()}
+	why := "outside the declared hours"
+	if d.spec.Declared == nil {
+		why = "outside its usual hours"
+		a.Observed.Detail["days_of_history"] = v.days
+	}
+	from := ""
+	if v.place != "" {
+		from = fmt.Sprintf(" from %s, where it was never seen before,", v.place)
+		a.Observed.Detail["new_"+d.place.String()] = v.place
+	}
+	a.Summary = fmt.Sprintf("%s called the API at %s%s %s", a.Entity.ID, local.Format("Mon 15:04 MST"), from, why)
+}
+
+func (d *offHours) location() *time.Location {
+	if d.spec.Location == nil {
+		return time.UTC
+	}
+	return d.spec.Location
+}
+
+// visit is what an alert tells about the event.
+type visit struct {
+	at    event.Time
+	place string // "" when the place does not matter
+	days  int
+}
+
+type offHoursState struct {
+	d      *offHours
+	known  history
+	hours  habit // not used when hours are declared
+	places habit // not used when places do not matter
+	newest event.Time
+}
+
+func (s *offHoursState) observe(o observation) finding {
+	d, e := s.d, o.event
+	day := dayOf(e.Time)
+	experienced := s.known.enough(d.spec.Learn) && day > 0
+	s.known.see(day)
+	s.newest = max(s.newest, e.Time)
+	off := s.offHours(e.Time, day, experienced)
+	place, fresh := s.newPlace(e, day, experienced)
+	f := finding{value: 1, limit: 0}
+	if !off || d.place != (event.Field{}) && !fresh {
+		return f
+	}
+	f.over, f.suspicious = true, true
+	f.detail = visit{at: e.Time, place: place, days: int(s.known.days)}
+	return f
+}
+
+// offHours reports whether t is unusual, and learns it.
+func (s *offHoursState) offHours(t event.Time, day uint16, experienced bool) bool {
+	local := t.Std().In(s.d.location())
+	if s.d.spec.Declared != nil {
+		return !s.d.spec.Declared.Contains(local)
+	}
+	hour := uint32(local.Hour())
+	usual := s.hours.usual(hour) || s.hours.usual((hour+1)%24) || s.hours.usual((hour+23)%24)
+	s.hours.see(hour, day, !experienced, s.d.spec.Learn)
+	return experienced && !usual
+}
+
+// newPlace returns the event's place and whether it is new to the entity, and learns it.
+func (s *offHoursState) newPlace(e *event.Event, day uint16, experienced bool) (place string, fresh bool) {
+	if s.d.place == (event.Field{}) {
+		return "", false
+	}
+	place = s.d.place.Text(e)
+	if place == "" {
+		return "", false
+	}
+	usual := s.places.see(uint32(xxh3.HashString(place)), day, !experienced, s.d.spec.Learn)
+	return place, experienced && !usual
+}
+
+// forgetAfter is how long an entity's habits are remembered without an event.
+const forgetAfter = 90 * 24 * 3600 * 1000
+
+func (s *offHoursState) idle(now event.Time) bool {
+	if s.d.spec.Declared != nil && s.d.place == (event.Field{}) {
+		return true
+	}
+	return now-s.newest > forgetAfter
+}
+
+func (s *offHoursState) size() int {
+	return int(unsafe.Sizeof(*s)) + (cap(s.hours.values)+cap(s.places.values))*int(unsafe.Sizeof(habitValue{}))
+}
+
+const offHoursVersion = 1
+
+func (s *offHoursState) appendBinary(b []byte) ([]byte, error) {
+	b = append(b, offHoursVersion)
+	b = binary.AppendUvarint(b, uint64(s.known.events))
+	b = binary.AppendUvarint(b, uint64(s.known.lastDay))
+	b = binary.AppendUvarint(b, uint64(s.known.days))
+	b = binary.AppendVarint(b, int64(s.newest))
+	b = s.hours.appendBinary(b)
+	return s.places.appendBinary(b), nil
+}
+
+func (d *offHours) decode(b []byte) (state, []byte, error) {
+	r := wire.Reader{Rest: b}
+	r.Version("off_hours", offHoursVersion)
+	s := &offHoursState{d: d, known: history{uint32(r.Uvarint()), uint16(r.Uvarint()), uint16(r.Uvarint())}, newest: event.Time(r.Varint())}
+	s.hours.read(&r)
+	s.places.read(&r)
+	return s, r.Rest, r.Err
+}

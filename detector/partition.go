@@ -1,0 +1,141 @@
+package detector
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/gatewatch/gatewatch/detector/event"
+)
+
+const (
+	noTime    event.Time = math.MinInt64 / 4 // before every event
+	endOfTime event.Time = math.MaxInt64 / 4 // after every event
+)
+
+// partition is the engine's view of one input.
+type partition struct {
+	id       event.Partition
+	number   int // in the order of their appearance
+	clock    clock
+	pending  []*Prepared // not applied yet, in the order of their offsets
+	next     int64       // offset after the last record pushed
+	finished bool
+
+	// While the source says that there is nothing more:
+	quiet      bool
+	quietSince event.Time // wall clock
+	wall       event.Time // wall clock, latest
+}
+
+// idleAfter is how long a caught-up partition holds the watermark back: its next event may come any moment, but the others
+// must not wait for it for ever. Five seconds.
+const idleAfter = 5000
+
+// observe takes the time of the next event and returns its place in the order. It is the event's time unless the event comes
+// later than the disorder allows: then it takes its place at the watermark of its partition. Events that come after the
+// partition no longer held back the engine's watermark go behind that.
+func (p *partition) observe(t, disorder, applied event.Time) (order event.Time) {
+	p.quiet = false
+	order = t
+	if p.clock.running {
+		order = max(order, p.clock.max-disorder)
+	}
+	p.clock.observe(t)
+	return max(order, applied)
+}
+
+func (p *partition) caughtUp(now event.Time) {
+	if !p.quiet {
+		p.quiet, p.quietSince = true, now
+	}
+	p.wall = now
+	p.clock.settle(now + maxLead)
+}
+
+// time is the partition's event time, and whether it holds the others back.
+func (p *partition) time() (t event.Time, holds bool) {
+	switch {
+	case p.finished:
+		return p.clock.max, false
+	case !p.quiet:
+		return p.clock.max, true
+	case !p.clock.running:
+		return noTime, false
+	}
+	passed := p.wall - p.quietSince
+	return max(p.clock.max, min(p.clock.max+passed, p.wall)), passed < idleAfter
+}
+
+// partitions is all inputs.
+type partitions struct {
+	disorder event.Time
+	byID     map[event.Partition]*partition
+	list     []*partition // by number
+	rank     []int32      // by number: the place among all partitions ordered by topic and id
+}
+
+func (ps *partitions) get(id event.Partition) *partition {
+	if p := ps.byID[id]; p != nil {
+		return p
+	}
+	if ps.byID == nil {
+		ps.byID = map[event.Partition]*partition{}
+	}
+	p := &partition{id: id, number: len(ps.list)}
+	ps.byID[id] = p
+	ps.list = append(ps.list, p)
+	ps.order()
+	return p
+}
+
+func (ps *partitions) order() {
+	sorted := slices.Clone(ps.list)
+	slices.SortFunc(sorted, func(a, b *partition) int {
+		return cmp.Or(cmp.Compare(a.id.Topic, b.id.Topic), cmp.Compare(a.id.ID, b.id.ID))
+	})
+	ps.rank = make([]int32, len(sorted))
+	for i, p := range sorted {
+		ps.rank[p.number] = int32(i)
+	}
+}
+
+// watermark is the event time before which nothing more is expected.
+func (ps *partitions) watermark() event.Time {
+	lowest, highest := endOfTime, noTime
+	for _, p := range ps.list {
+		t, holds := p.time()
+		if holds {
+			if !p.clock.running {
+				return noTime
+			}
+			lowest = min(lowest, t)
+		}
+		if p.clock.running {
+			highest = max(highest, t)
+		}
+	}
+	if lowest == endOfTime { // nobody holds back: the furthest leads
+		lowest = highest
+	}
+	if lowest == noTime {
+		return noTime
+	}
+	return lowest - ps.disorder
+}
+
+// settle ends all doubts about leaps: no more events come.
+func (ps *partitions) settle() {
+	for _, p := range ps.list {
+		p.clock.settle(endOfTime)
+	}
+}
+
+// done drops the batches that were applied whole.
+func (p *partition) done() {
+	n := 0
+	for n < len(p.pending) && p.pending[n].left == 0 {
+		n++
+	}
+	p.pending = slices.Delete(p.pending, 0, n)
+}

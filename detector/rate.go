@@ -1,0 +1,174 @@
+package detector
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/detector/window"
+	"github.com/gatewatch/gatewatch/rules"
+)
+
+// rate finds more than a limit of requests, of a summed quantity, or a share of requests, within a sliding window.
+//
+// The window at an event covers (time-window, time]. Counts are exact up to above the limit (limits beyond 16,000 and sums:
+// up to 256 instants), then kept in sub-windows of 1/64 of the window, with the error stated. A share is judged from
+// rules.Rate.Min events on. A late event counts as long as its window is still there.
+type rate struct {
+	rule  *rules.Rule
+	spec  *rules.Rate
+	width int64
+	slots int
+}
+
+const (
+	fewSlots  = 256
+	mostSlots = 20_000
+)
+
+func newRate(r *rules.Rule, spec *rules.Rate) *rate {
+	slots := fewSlots
+	if exact := spec.Limit + spec.Limit/4; spec.Sum == (event.Field{}) && spec.Share == nil && exact <= mostSlots {
+		slots = max(fewSlots, int(exact))
+	}
+	return &rate{rule: r, spec: spec, width: r.Window.Milliseconds(), slots: slots}
+}
+
+func (r *rate) newState() state {
+	switch {
+	case r.spec.Share != nil:
+		return &shareState{r: r}
+	case r.spec.Sum != event.Field{}:
+		return &sumState{r: r}
+	}
+	return &countState{r: r}
+}
+
+func (r *rate) decode(b []byte) (state, []byte, error) {
+	s := r.newState()
+	var err error
+	switch s := s.(type) {
+	case *countState:
+		b, err = s.requests.DecodeBinary(b)
+	case *sumState:
+		b, err = s.sum.DecodeBinary(b)
+	case *shareState:
+		if b, err = s.all.DecodeBinary(b); err == nil {
+			b, err = s.matched.DecodeBinary(b)
+		}
+	}
+	return s, b, err
+}
+
+func (r *rate) describe(a *alert.Alert, s state, f finding) {
+	a.Observed.Window = shortDuration(r.rule.Window)
+	in := longDuration(r.rule.Window)
+	switch s.(type) {
+	case *shareState:
+		a.Observed.Unit = "share"
+		a.Observed.Detail = map[string]any{"requests": f.detail}
+		a.Summary = fmt.Sprintf("%.0f %% of the %s requests of %s in %s match (limit %.0f %%)",
+			100*f.value, number(f.detail.(float64)), a.Entity.ID, in, 100*f.limit)
+	case *sumState:
+		a.Observed.Unit = r.spec.Sum.String()
+		a.Summary = r.sumSummary(a.Entity.ID, in, f)
+	default:
+		a.Observed.Unit = "requests"
+		a.Summary = fmt.Sprintf("%s sent %s requests in %s (limit %s)", a.Entity.ID, approximate(f), in, number(f.limit))
+	}
+}
+
+func (r *rate) sumSummary(entity, in string, f finding) string {
+	switch r.spec.Sum.Kind() {
+	case event.ResponseBytes:
+		return fmt.Sprintf("%s received %s in %s (limit %s)", entity, byteSize(f.value), in, byteSize(f.limit))
+	case event.RequestBytes:
+		return fmt.Sprintf("%s sent %s in %s (limit %s)", entity, byteSize(f.value), in, byteSize(f.limit))
+	}
+	return fmt.Sprintf("%s kept the gateway busy for %s ms in %s (limit %s ms)", entity, number(f.value), in, number(f.limit))
+}
+
+// countState counts requests.
+type countState struct {
+	r        *rate
+	requests window.Counter[uint32]
+}
+
+func (s *countState) observe(o observation) finding {
+	s.requests.Add(int64(o.event.Time), 1, s.r.width, s.r.slots)
+	total := s.requests.Total(int64(o.now), s.r.width)
+	f := finding{value: float64(total), limit: s.r.spec.Limit, growing: true}
+	f.over, f.suspicious = f.value > f.limit, 2*f.value >= f.limit
+	if f.suspicious {
+		f.err = s.requests.Error(int64(o.now), s.r.width)
+	}
+	return f
+}
+
+func (s *countState) idle(now event.Time) bool { return s.requests.Newest() <= int64(now)-s.r.width }
+func (s *countState) size() int                { return 8 + s.requests.Size() }
+func (s *countState) appendBinary(b []byte) ([]byte, error) {
+	return s.requests.AppendBinary(b)
+}
+
+// sumState adds up a quantity, in thousandths: a sum of fractions must not depend on their order.
+type sumState struct {
+	r   *rate
+	sum window.Counter[int64]
+}
+
+const thousandths = 1000
+
+func (s *sumState) observe(o observation) finding {
+	if v, ok := s.r.spec.Sum.Number(o.event); ok && v > 0 {
+		s.sum.Add(int64(o.event.Time), int64(math.Min(v, 1e15)*thousandths), s.r.width, s.r.slots)
+	}
+	total := s.sum.Total(int64(o.now), s.r.width)
+	f := finding{value: float64(total) / thousandths, limit: s.r.spec.Limit, growing: true}
+	f.over, f.suspicious = f.value > f.limit, 2*f.value >= f.limit
+	if f.suspicious {
+		f.err = s.sum.Error(int64(o.now), s.r.width)
+	}
+	return f
+}
+
+func (s *sumState) idle(now event.Time) bool { return s.sum.Newest() <= int64(now)-s.r.width }
+func (s *sumState) size() int                { return 8 + s.sum.Size() }
+func (s *sumState) appendBinary(b []byte) ([]byte, error) {
+	return s.sum.AppendBinary(b)
+}
+
+// shareState compares the requests that match with all requests of the entity that the rule sees.
+type shareState struct {
+	r            *rate
+	all, matched window.Counter[uint32]
+}
+
+func (s *shareState) observe(o observation) finding {
+	r, at := s.r, int64(o.event.Time)
+	s.all.Add(at, 1, r.width, r.slots)
+	if r.spec.Share.Match(o.event) {
+		s.matched.Add(at, 1, r.width, r.slots)
+	}
+	all := s.all.Total(int64(o.now), r.width)
+	matched := s.matched.Total(int64(o.now), r.width)
+	f := finding{value: float64(matched) / float64(max(1, all)), limit: r.spec.Limit, growing: true, detail: float64(all)}
+	enough := all >= int64(r.spec.Min)
+	f.over = enough && f.value > f.limit
+	f.suspicious = 2*all >= int64(r.spec.Min) && 2*f.value >= f.limit
+	if f.suspicious {
+		f.err = max(s.all.Error(int64(o.now), r.width), s.matched.Error(int64(o.now), r.width))
+	}
+	return f
+}
+
+func (s *shareState) idle(now event.Time) bool { return s.all.Newest() <= int64(now)-s.r.width }
+func (s *shareState) size() int                { return 8 + s.all.Size() + s.matched.Size() }
+func (s *shareState) appendBinary(b []byte) ([]byte, error) {
+	b, err := s.all.AppendBinary(b)
+	if err != nil {
+		return nil, err
+	}
+	return s.matched.AppendBinary(b)
+}

@@ -1,0 +1,61 @@
+package detector
+
+import (
+	"unsafe"
+
+	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/detector/event"
+)
+
+// detection is one rule's computation: immutable, shared by all lanes.
+type detection interface {
+	newState() state
+	// decode replaces a new state by the one encoded at the start of b and returns the rest of b.
+	decode(b []byte) (state, []byte, error)
+	// describe fills in what the detection knows of an alert: summary, unit, detail.
+	describe(a *alert.Alert, s state, f finding)
+}
+
+// state is what one rule remembers of one entity. Its encoding starts with a version byte.
+type state interface {
+	observe(o observation) finding
+	// idle reports whether the state, at now, is as good as a new one.
+	idle(now event.Time) bool
+	size() int
+	appendBinary(b []byte) ([]byte, error)
+}
+
+// waker is a state that wants to be called when nothing happens until a time that it has named in a finding.
+type waker interface {
+	wake(now event.Time) finding
+}
+
+// observation is one event as one rule sees it.
+type observation struct {
+	event *event.Event
+	// now is the event's place in the order: its time, or later when it came late.
+	now event.Time
+	// name is the entity's name, for detections whose facts need one.
+	name string
+	// source is the partition of the event.
+	source event.Partition
+}
+
+func (o *observation) late() bool { return o.event.Time < o.now }
+
+// finding is what a state concludes from an event.
+type finding struct {
+	value, limit float64
+	err          float64 // relative standard error of value, 0 when exact
+	over         bool    // misuse
+	suspicious   bool    // worth collecting evidence
+	// growing means that value against limit says how bad it is (an alert escalates at 2, 4, … times the limit). Otherwise the
+	// number of findings in the episode does.
+	growing bool
+	wakeAt  event.Time // 0: no need
+	detail  any        // for describe
+	// evidence, when set, is used in place of the event.
+	evidence *alert.Evidence
+}
+
+func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
