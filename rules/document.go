@@ -50,7 +50,7 @@ func (r *reader) document(data []byte) ast.Node {
 // readable checks what the lexer takes for granted.
 func (r *reader) readable(data []byte) bool {
 	if len(data) > MaxFileBytes {
-		r.at(0, 0, "the file has %d bytes, more than %d: split it", len(data), MaxFileBytes)
+		r.at(0, 0, "the file has more than %d bytes: split it", MaxFileBytes)
 		return false
 	}
 	for number, line := range bytes.Split(data, []byte("\n")) {
@@ -90,8 +90,8 @@ func (r *reader) plain(tokens token.Tokens) bool {
 		return false
 	}
 	depth, line, onLine := 0, 0, 0
-	for i, tk := range tokens {
-		if message := refused(tk, i); message != "" {
+	for _, tk := range tokens {
+		if message := refused(tk); message != "" {
 			r.at(tk.Position.Line, tk.Position.Column, "%s", message)
 			return false
 		}
@@ -114,8 +114,8 @@ func (r *reader) plain(tokens token.Tokens) bool {
 	return true
 }
 
-// refused says why a token has no place in a rule file. The index tells a leading "---" from a second document.
-func refused(tk *token.Token, index int) string {
+// refused says why a token has no place in a rule file.
+func refused(tk *token.Token) string {
 	switch tk.Type {
 	case token.AnchorType, token.AliasType:
 		return "anchors and aliases (& and *) are not supported: write the value out, or quote it if it is text"

@@ -61,17 +61,12 @@ type entry struct {
 // entries reads any mapping, in file order. Duplicate keys and keys without a value are reported, the latter have a nil
 // value.
 func (r *reader) entries(n ast.Node, what string) []entry {
-	var pairs []*ast.MappingValueNode
-	switch n := n.(type) {
-	case nil:
+	if n == nil {
 		return nil
-	case *ast.MappingNode:
-		pairs = n.Values
-	case *ast.MappingValueNode:
-		pairs = []*ast.MappingValueNode{n}
-	default:
+	}
+	pairs, ok := mapping(n)
+	if !ok {
 		r.errorf(n, "%s must be a mapping (key: value), not %s", what, kindOf(n))
-		return nil
 	}
 	var all []entry
 	seen := make(map[string]int, len(pairs))
@@ -94,6 +89,17 @@ func (r *reader) entries(n ast.Node, what string) []entry {
 		all = append(all, entry{name, p.Key, value})
 	}
 	return all
+}
+
+// mapping returns the pairs of a mapping; ok is false for any other node.
+func mapping(n ast.Node) (pairs []*ast.MappingValueNode, ok bool) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
 }
 
 // object is a mapping with known keys.
@@ -297,10 +303,11 @@ func kindOf(n ast.Node) string {
 	switch n.(type) {
 	case nil, *ast.NullNode:
 		return "nothing"
-	case *ast.MappingNode, *ast.MappingValueNode:
-		return "a mapping"
 	case *ast.SequenceNode:
 		return "a list"
+	}
+	if _, ok := mapping(n); ok {
+		return "a mapping"
 	}
 	if s, ok := scalar(n); ok {
 		return strconv.Quote(shorten(s))

@@ -1,0 +1,138 @@
+package rules
+
+import (
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/gatewatch/gatewatch/detector/event"
+)
+
+// The keys of detect: distinct.
+//
+//	count   the field whose different values are counted: path.id, subject, source_ip, route, country …
+//	window  1s to 31d
+//	limit   a finding is more than limit values within the window; 1 to 10,000,000
+//	noun    what the values are called in an alert, plural: user profiles
+var distinctKeys = []string{"count", "window", "limit", "noun"}
+
+const maxDistinct = 10_000_000
+
+func (r *reader) distinct(o object, rule *Rule) Detection {
+	d := &Distinct{Segment: -1, Noun: r.text(o.get("noun"), "noun", "")}
+	if f, ok := r.field(r.need(o, "detect: distinct", "count"), "count"); ok {
+		d.Count = f
+		r.checkCount(o, f, rule.By)
+	}
+	rule.Window = r.window(r.need(o, "detect: distinct", "window"), 0)
+	d.Limit = r.integer(r.need(o, "detect: distinct", "limit"), "limit", 1, r.mostValues(d.Count), 0)
+	d.locate(rule.Filter)
+	return d
+}
+
+// window reads the window of a rule.
+func (r *reader) window(n ast.Node, absent time.Duration) time.Duration {
+	return r.duration(n, "window", MinWindow, MaxWindow, absent)
+}
+
+// mostValues is the highest limit that a field can exceed.
+func (*reader) mostValues(f event.Field) int {
+	switch f.Kind() {
+	case event.Continent:
+		return len(continents) - 1
+	case event.Country:
+		return 248 // ISO 3166-1 has 249
+	case event.Status:
+		return 499
+	}
+	return maxDistinct
+}
+
+func (r *reader) checkCount(o object, f event.Field, by []event.Field) {
+	n := o.get("count")
+	switch f.Kind() {
+	case event.DurationMS, event.RequestBytes, event.ResponseBytes:
+		r.errorf(n, "count cannot be %s: it is a measure; detect: rate can sum it", f)
+	case event.RequestID:
+		r.errorf(n, "count cannot be request_id: every request has its own; detect: rate counts requests")
+	}
+	for _, entity := range by {
+		if entity == f {
+			r.errorf(n, "count is %s, which the rule groups by: it would always be 1", f)
+		}
+	}
+}
+
+// locate finds where the rule's own route patterns have the parameter that is counted.
+func (d *Distinct) locate(f *Filter) {
+	if d.Count.Kind() != event.PathParam {
+		return
+	}
+	for _, p := range f.patterns() {
+		if p.parameter(d.Count.Name()) >= 0 {
+			d.routes = append(d.routes, p)
+			d.behind = append(d.behind, p.behindPrefix())
+		}
+	}
+	d.Segment = commonSegment(d.routes, d.Count.Name())
+}
+
+// commonSegment returns the position, from 1, at which all patterns have the parameter, or -1.
+func commonSegment(patterns []*pattern, name string) int {
+	common := -1
+	for i, p := range patterns {
+		at := p.parameter(name)
+		for _, s := range p.segments[:at] {
+			if s.kind == manySegments {
+				return -1
+			}
+		}
+		if i > 0 && at+1 != common {
+			return -1
+		}
+		common = at + 1
+	}
+	return common
+}
+
+// Value returns the event's value of the counted field, "" when it has none. It does not allocate for text fields.
+//
+// For count: path.id it is the segment of the path that stands where the rule's own route pattern has {id}, however the
+// path is spelled: /users/./42 is user 42 too. It may stand behind a prefix that the gateway has stripped from the route.
+// Only when no pattern of the rule names the parameter, the event's route is asked.
+func (d *Distinct) Value(e *event.Event) string {
+	if len(d.routes) > 0 {
+		if v := segmentAt(d.routes, e.Path, d.Count.Name()); v != "" {
+			return v
+		}
+		if v := segmentAt(d.behind, e.Path, d.Count.Name()); v != "" {
+			return v
+		}
+	}
+	return d.Count.Text(e)
+}
+
+// segmentAt returns what stands in path where the first pattern that matches has the parameter.
+func segmentAt(patterns []*pattern, path, parameter string) string {
+	if !odd(path) {
+		return firstFound(patterns, cursor{rest: path}, parameter)
+	}
+	var room [64]string
+	if found := firstFound(patterns, cursor{list: strictReading(room[:0:32], path)}, parameter); found != "" {
+		return found
+	}
+	return firstFound(patterns, cursor{list: lenientReading(room[32:32], path)}, parameter)
+}
+
+func firstFound(patterns []*pattern, path cursor, parameter string) string {
+	for _, p := range patterns {
+		if found, ok := p.match(path, lenient, p.parameter(parameter)); ok {
+			return found
+		}
+	}
+	return ""
+}
+
+func (d *Distinct) appendTo(b []byte) []byte {
+	return appendInt(appendField(b, d.Count), d.Limit)
+}
