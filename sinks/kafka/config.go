@@ -1,0 +1,57 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	kafka "github.com/segmentio/kafka-go"
+)
+
+// Config says which topic takes the alerts.
+type Config struct {
+	Topic string `yaml:"topic"`
+
+	// Partitions of the topic when it is missing and has to be created, with the replication of the cluster's default; 0:
+	// it is never created.
+	Partitions int `yaml:"partitions"`
+
+	// MaxBatchBytes bounds one request to a partition, before compression. It should not exceed max.message.bytes of the
+	// topic. An alert that is larger is refused.
+	MaxBatchBytes int `yaml:"max_batch_bytes"`
+
+	Compression string `yaml:"compression"` // none, gzip, snappy, lz4, zstd
+}
+
+var compressions = map[string]kafka.Compression{
+	"none": 0, "gzip": kafka.Gzip, "snappy": kafka.Snappy, "lz4": kafka.Lz4, "zstd": kafka.Zstd,
+}
+
+// DefaultConfig fits the defaults of Apache Kafka.
+func DefaultConfig() Config {
+	return Config{Topic: "gatewatch-alerts", MaxBatchBytes: 1_000_000, Compression: "zstd"}
+}
+
+// Validate reports everything that is wrong with c.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Topic == "" {
+		errs = append(errs, errors.New("topic is missing"))
+	}
+	if c.Partitions < 0 {
+		errs = append(errs, fmt.Errorf("partitions is %d, must not be negative", c.Partitions))
+	}
+	if c.MaxBatchBytes < 1 {
+		errs = append(errs, fmt.Errorf("max_batch_bytes is %d, must be at least 1", c.MaxBatchBytes))
+	}
+	if _, ok := compressions[c.Compression]; !ok {
+		var names []string
+		for name := range compressions {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		errs = append(errs, fmt.Errorf("compression is %q, must be one of %s", c.Compression, strings.Join(names, ", ")))
+	}
+	return errors.Join(errs...)
+}

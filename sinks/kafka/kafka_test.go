@@ -1,0 +1,286 @@
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/sinks"
+	"github.com/gatewatch/gatewatch/sinks/sinktest"
+	kafka "github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const topic = "alerts"
+
+// broker is a Kafka cluster in this process that can be broken.
+type broker struct {
+	*kfake.Cluster
+	state atomic.Int32
+}
+
+const (
+	up = iota
+	down
+	hanging
+)
+
+func newBroker(t *testing.T, opts ...kfake.Opt) *broker {
+	t.Helper()
+	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
+	must(t, err)
+	t.Cleanup(c.Close)
+	b := &broker{Cluster: c}
+	c.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		switch b.state.Load() {
+		case down:
+			return nil, errors.New("down"), true
+		case hanging:
+			return nil, nil, true
+		}
+		return nil, nil, false
+	})
+	return b
+}
+
+func (b *broker) become(state int32) func(*testing.T) func() {
+	return func(*testing.T) func() {
+		b.state.Store(state)
+		return func() { b.state.Store(up) }
+	}
+}
+
+func (b *broker) open(c Config) *Sink {
+	return New(c, kafka.TCP(b.ListenAddrs()...), &kafka.Transport{MetadataTTL: 10 * time.Millisecond})
+}
+
+func config() Config {
+	c := DefaultConfig()
+	c.Topic = topic
+	return c
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// records reads the topic from the beginning to its present end with another client.
+func (b *broker) records(t *testing.T) (all []*kgo.Record) {
+	t.Helper()
+	want := int64(0)
+	for _, p := range b.PartitionInfos(topic) {
+		want += p.HighWatermark
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.ListenAddrs()...), kgo.ConsumeTopics(topic))
+	must(t, err)
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for int64(len(all)) < want {
+		fetches := client.PollFetches(ctx)
+		must(t, fetches.Err())
+		all = append(all, fetches.Records()...)
+	}
+	return all
+}
+
+func (b *broker) alerts(t *testing.T) (all []*alert.Alert) {
+	t.Helper()
+	for _, r := range b.records(t) {
+		var a alert.Alert
+		must(t, json.Unmarshal(r.Value, &a))
+		all = append(all, &a)
+	}
+	return all
+}
+
+func TestConformance(t *testing.T) {
+	for name, partitions := range map[string]int32{"one partition": 1, "five partitions": 5} {
+		t.Run(name, func(t *testing.T) {
+			sinktest.Run(t, func(t *testing.T) sinktest.Target {
+				b := newBroker(t, kfake.SeedTopics(partitions, topic))
+				return sinktest.Target{
+					Open:     func(*testing.T) sinks.Sink { return b.open(config()) },
+					Received: b.alerts,
+					Down:     b.become(down),
+					Hang:     b.become(hanging),
+				}
+			})
+		})
+	}
+}
+
+func TestRecord(t *testing.T) {
+	b := newBroker(t, kfake.SeedTopics(3, topic))
+	s := b.open(config())
+	a := sinktest.Alert(1, 1)
+	must(t, s.Deliver(t.Context(), []*alert.Alert{a}))
+	r := b.records(t)[0]
+	if string(r.Key) != a.ID {
+		t.Errorf("key %q, want %q", r.Key, a.ID)
+	}
+	if !r.Timestamp.Equal(a.EmittedAt.Std()) {
+		t.Errorf("time %v, want %v", r.Timestamp, a.EmittedAt)
+	}
+	headers := map[string]string{}
+	for _, h := range r.Headers {
+		headers[h.Key] = string(h.Value)
+	}
+	if headers["content-type"] != "application/json" || headers["schema"] != "gatewatch.alert/1" {
+		t.Errorf("headers %v", headers)
+	}
+	if want := kgo.StickyKeyPartitioner(nil).ForTopic(topic).Partition(r, 3); r.Partition != int32(want) {
+		t.Errorf("partition %d, want %d as the Java client chooses", r.Partition, want)
+	}
+}
+
+func TestMissingTopic(t *testing.T) {
+	b := newBroker(t)
+	s := b.open(config())
+	err := s.Check(t.Context())
+	if err == nil || !strings.Contains(err.Error(), topic) || !strings.Contains(err.Error(), b.ListenAddrs()[0]) {
+		t.Errorf("the error must name topic and broker: %v", err)
+	}
+	if refused := (*sinks.RefusedError)(nil); errors.As(s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)}), &refused) {
+		t.Error("a topic that may still come is no refusal")
+	}
+	c := config()
+	c.Partitions = 4
+	s = b.open(c)
+	awaitNoError(t, func() error { return s.Check(t.Context()) })
+	if n := len(b.PartitionInfos(topic)); n != 4 {
+		t.Errorf("%d partitions, want 4", n)
+	}
+}
+
+// awaitNoError repeats what needs the metadata of the cluster to spread.
+func awaitNoError(t *testing.T, f func() error) {
+	t.Helper()
+	err := f()
+	for deadline := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(deadline); {
+		err = f()
+	}
+	must(t, err)
+}
+
+func TestLargeAlertIsRefusedAlone(t *testing.T) {
+	b := newBroker(t, kfake.SeedTopics(2, topic))
+	c := config()
+	c.MaxBatchBytes = 4000
+	s := b.open(c)
+	large := sinktest.Alert(2, 1)
+	large.Summary = strings.Repeat("x", 4000)
+	err := s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1), large, sinktest.Alert(3, 1), sinktest.Alert(4, 1)})
+	refusedOnly(t, err, 1)
+	if n := len(b.alerts(t)); n != 3 {
+		t.Errorf("%d alerts arrived, want 3", n)
+	}
+}
+
+func refusedOnly(t *testing.T, err error, index int) {
+	t.Helper()
+	partial, ok := errors.AsType[*sinks.PartialError](err)
+	if !ok || len(partial.Refused) != 1 || partial.Refused[0].Index != index || len(partial.Retry) > 0 {
+		t.Errorf("%#v, want a refusal of %d", err, index)
+	}
+}
+
+// The topic takes smaller messages than the sink was told.
+func TestBrokerRefusesWhatIsTooLarge(t *testing.T) {
+	b := newBroker(t)
+	limit := "2000"
+	must(t, b.CreateTopic(topic, 1, map[string]string{"max.message.bytes": limit}))
+	c := config()
+	c.Compression = "none"
+	large := sinktest.Alert(2, 1)
+	large.Summary = strings.Repeat("x", 4000)
+	s := b.open(c)
+	refusedOnly(t, s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1), large, sinktest.Alert(3, 1)}), 1)
+	if n := len(b.alerts(t)); n != 2 {
+		t.Errorf("%d alerts arrived, want 2", n)
+	}
+}
+
+// One of three partitions fails once: only its alerts come again.
+func TestPartitionThatFailsIsRetriedAlone(t *testing.T) {
+	b := newBroker(t, kfake.SeedTopics(3, topic))
+	failed := int32(-1)
+	b.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		produce := req.(*kmsg.ProduceRequest)
+		failed = produce.Topics[0].Partitions[0].Partition
+		return refuseProduce(produce, kerr.NotEnoughReplicas), nil, true
+	})
+	s := b.open(config())
+	var batch []*alert.Alert
+	for n := range 30 {
+		batch = append(batch, sinktest.Alert(n, 1))
+	}
+	err := s.Deliver(t.Context(), batch)
+	partial, ok := errors.AsType[*sinks.PartialError](err)
+	if !ok || len(partial.Refused) > 0 || len(partial.Retry) == 0 || len(partial.Retry) == 30 {
+		t.Fatalf("%#v, want some to retry", err)
+	}
+	var again []*alert.Alert
+	for _, i := range partial.Retry {
+		again = append(again, batch[i])
+	}
+	must(t, s.Deliver(t.Context(), again))
+	seen := map[string]int{}
+	for _, r := range b.records(t) {
+		seen[string(r.Key)]++
+		if retried := contains(again, string(r.Key)); retried != (r.Partition == failed) {
+			t.Errorf("alert %s in partition %d: retried is %v", r.Key, r.Partition, retried)
+		}
+	}
+	for _, a := range batch {
+		if seen[a.ID] != 1 {
+			t.Errorf("alert %s arrived %d times", a.ID, seen[a.ID])
+		}
+	}
+}
+
+func contains(alerts []*alert.Alert, id string) bool {
+	for _, a := range alerts {
+		if a.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+func refuseProduce(req *kmsg.ProduceRequest, reason *kerr.Error) *kmsg.ProduceResponse {
+	answer := req.ResponseKind().(*kmsg.ProduceResponse)
+	for _, t := range req.Topics {
+		topic := kmsg.NewProduceResponseTopic()
+		topic.Topic, topic.TopicID = t.Topic, t.TopicID
+		for _, p := range t.Partitions {
+			partition := kmsg.NewProduceResponseTopicPartition()
+			partition.Partition, partition.ErrorCode = p.Partition, reason.Code
+			topic.Partitions = append(topic.Partitions, partition)
+		}
+		answer.Topics = append(answer.Topics, topic)
+	}
+	return answer
+}
+
+func TestConfig(t *testing.T) {
+	must(t, DefaultConfig().Validate())
+	err := Config{Partitions: -1, Compression: "rar"}.Validate()
+	for _, want := range []string{"topic", "partitions", "max_batch_bytes", `"rar"`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+}
