@@ -2,6 +2,7 @@ package detector
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/zeebo/xxh3"
@@ -52,8 +53,16 @@ func (d *distinct) describe(a *alert.Alert, _ state, f finding) {
 	}
 	a.Observed.Unit = noun
 	a.Observed.Window = shortDuration(d.rule.Window)
-	a.Summary = fmt.Sprintf("%s used %s different %s in %s (limit %s)", a.Entity.ID, approximate(f), noun,
+	verb := "used"
+	if d.spec.Count.Kind() == event.PathParam && onlyReads(a.Evidence) {
+		verb = "read"
+	}
+	a.Summary = fmt.Sprintf("%s %s %s different %s in %s (limit %s)", a.Entity.ID, verb, approximate(f), noun,
 		longDuration(d.rule.Window), number(f.limit))
+}
+
+func onlyReads(evidence []alert.Evidence) bool {
+	return !slices.ContainsFunc(evidence, func(e alert.Evidence) bool { return e.Method != "GET" && e.Method != "HEAD" })
 }
 
 // plural names the values of a field in a sentence.

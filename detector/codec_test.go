@@ -1,0 +1,136 @@
+package detector
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/rules"
+)
+
+// everyKind is one rule of each form that a state can have.
+const everyKind = `
+rules:
+  - {id: distinct, title: t, detect: distinct, by: client_id, count: path.id, window: 1m, limit: 3}
+  - {id: rate, title: t, detect: rate, by: client_id, window: 1m, limit: 20}
+  - {id: sum, title: t, detect: rate, by: client_id, sum: response_bytes, window: 1m, limit: 20000}
+  - {id: share, title: t, detect: rate, by: client_id, share: {status: 4xx}, min: 20, window: 1m, limit: 50%}
+  - {id: travel, title: t, detect: travel, by: client_id}
+  - {id: simultaneous, title: t, detect: simultaneous, by: client_id, across: country}
+  - {id: off-hours, title: t, detect: off_hours, by: client_id, learn: {min_events: 5, min_days: 2}, new: country}
+`
+
+// FuzzState shows random traffic to every kind of state, encodes and decodes it, and goes on with both: they must conclude
+// the same from what follows.
+func FuzzState(f *testing.F) {
+	set, err := rules.Parse(rules.File{Name: "rules.yaml", Data: []byte(everyKind)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	p := compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, 1)
+	f.Add(uint64(1), uint16(3))
+	f.Add(uint64(2), uint16(300))
+	f.Fuzz(func(t *testing.T, seed uint64, n uint16) {
+		for _, w := range p.rules {
+			before, after := randomEvents(seed, int(n%500)), randomEvents(seed+1, 50)
+			s := w.detection.newState()
+			for _, o := range before {
+				s.observe(o)
+			}
+			b := encodeState(t, s)
+			decoded, rest, err := w.detection.decode(b)
+			if err != nil || len(rest) != 0 {
+				t.Fatalf("%s: decode: %v, %d bytes left", w.rule.ID, err, len(rest))
+			}
+			for _, o := range after {
+				o.event.Time += before[len(before)-1].now
+				o.now = o.event.Time
+				if a, b := fmt.Sprintf("%+v", verdict(s.observe(o))), fmt.Sprintf("%+v", verdict(decoded.observe(o))); a != b {
+					t.Fatalf("%s: the decoded state finds %s, the original %s", w.rule.ID, b, a)
+				}
+			}
+			if !bytes.Equal(encodeState(t, s), encodeState(t, decoded)) {
+				t.Fatalf("%s: states differ after the same events", w.rule.ID)
+			}
+		}
+	})
+}
+
+// FuzzDecodeState feeds arbitrary bytes: an error or a state that works, never a panic.
+func FuzzDecodeState(f *testing.F) {
+	set, err := rules.Parse(rules.File{Name: "rules.yaml", Data: []byte(everyKind)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	p := compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, 1)
+	for _, w := range p.rules {
+		s := w.detection.newState()
+		for _, o := range randomEvents(7, 30) {
+			s.observe(o)
+		}
+		b, err := s.appendBinary(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		for _, w := range p.rules {
+			s, _, err := w.detection.decode(b)
+			if err != nil {
+				continue
+			}
+			for _, o := range randomEvents(9, 20) {
+				s.observe(o)
+			}
+		}
+	})
+}
+
+type conclusion struct {
+	value, err       float64
+	over, suspicious bool
+	wakeAt           event.Time
+}
+
+func verdict(f finding) conclusion { return conclusion{f.value, f.err, f.over, f.suspicious, f.wakeAt} }
+
+func encodeState(t *testing.T, s state) []byte {
+	t.Helper()
+	b, err := s.appendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// randomEvents is traffic of one entity in the order of its time: many ids, statuses, places and hours, and the steps of
+// the workflow.
+func randomEvents(seed uint64, n int) []observation {
+	r := rand.New(rand.NewPCG(seed, 2))
+	names := []string{"London", "Paris", "Tokyo", "New-York", "VPN-NY", "Somewhere"}
+	at := event.TimeOf(time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC))
+	all := make([]observation, n+1)
+	for i := range all {
+		switch r.IntN(10) {
+		case 0:
+			at += event.Time(r.IntN(8 * 3600_000))
+		default:
+			at += event.Time(r.IntN(2000))
+		}
+		place := places[names[r.IntN(len(names))]]
+		path := []string{fmt.Sprintf("/users/%d", r.IntN(100)), "/cart", "/checkout", "/pay"}[r.IntN(4)]
+		e := &event.Event{
+			Time: at, ClientID: "c", Method: "GET", Path: path, Route: path, Status: []int32{200, 200, 404}[r.IntN(3)],
+			ResponseSize: int64(r.IntN(5000)), SourceIP: place.ip, IPText: place.ip.String(), Geo: place.geo,
+		}
+		if path[1] == 'u' {
+			e.Route = "/users/{id}"
+		}
+		all[i] = observation{event: e, now: at, name: "c"}
+	}
+	return all
+}
