@@ -34,8 +34,8 @@ func Main(m *testing.M, start func(*Servers) error) int {
 		fmt.Println("real servers not requested: deploy/servers/test.sh runs these tests")
 		return 0
 	}
-	// Under test.sh the folders lie where it looks for servers that a crashed test left running.
-	dir, err := os.MkdirTemp(os.Getenv("GATEWATCH_REALTEST_DIR"), "gatewatch-realtest-")
+	// In the temporary folder, where test.sh looks for servers that a crashed test left running.
+	dir, err := os.MkdirTemp("", "gatewatch-realtest-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "make a folder for the servers:", err)
 		return 1

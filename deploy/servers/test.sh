@@ -9,14 +9,17 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
 
+# Everything that the tests write, so that what a crashed test left running can be found.
 dir=$(mktemp -d "${TMPDIR:-/tmp}/gatewatch-servers-XXXXXX")
+export TMPDIR=$dir
 
-# A test that crashed or ran out of time has left its servers running. Prints nothing: go test's summary stays last.
+# Prints nothing: go test's summary stays last.
 cleanup() {
-	local status=$? server
-	for server in kafka clickhouse; do
-		find "$dir" -type d -name "$server" -path '*/gatewatch-realtest-*' -prune -exec "$here/$server.sh" stop {} ';' >/dev/null 2>&1 || true
-	done
+	local status=$? pid
+	while read -r pid; do
+		if [ -e "${pid%/pid}/server.properties" ]; then "$here/kafka.sh" stop "${pid%/pid}"; fi
+		if [ -e "${pid%/pid}/config.xml" ]; then "$here/clickhouse.sh" stop "${pid%/pid}"; fi
+	done < <(find "$dir" -name pid -type f) >/dev/null 2>&1
 	if [ $status -eq 0 ]; then rm -rf "$dir"; fi
 	exit $status
 }
@@ -26,8 +29,7 @@ trap 'exit 130' INT TERM
 # Here rather than in the tests, whose time is limited.
 "$here/kafka.sh" install
 "$here/chdb.sh" >/dev/null
-"$here/clickhouse.sh" start "$dir/install" >/dev/null 2>&1 || "$here/clickhouse.sh" start "$dir/install"
-"$here/clickhouse.sh" stop "$dir/install"
+"$here/clickhouse.sh" install
 
 # One package after the other: each wants both cores.
-GATEWATCH_REAL=1 GATEWATCH_REALTEST_DIR=$dir go test -count=1 -p 1 -timeout 10m "$@" ./deploy/realtest/...
+GATEWATCH_REAL=1 go test -count=1 -p 1 -timeout 10m "$@" ./deploy/realtest/...
