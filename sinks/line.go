@@ -55,7 +55,7 @@ func newLine(q *Queue, d Destination, m lineMetrics, o Options) *line {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval, b.Multiplier = d.Config.RetryMin, d.Config.RetryMax, 2
 	b.Reset()
-	name := d.Sink.Name()
+	name := d.name()
 	return &line{
 		queue: q, name: name, sink: d.Sink, config: d.Config, letters: o.DeadLetters, metrics: m,
 		log: o.Logger.With("sink", name), backoff: b, settled: max(o.Settled[name], o.Sequence),

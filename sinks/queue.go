@@ -24,6 +24,14 @@ const closeGrace = 5 * time.Second
 type Destination struct {
 	Sink   Sink
 	Config Config
+	Name   string // where two sinks are of one kind; "": the sink's own name
+}
+
+func (d Destination) name() string {
+	if d.Name != "" {
+		return d.Name
+	}
+	return d.Sink.Name()
 }
 
 // Options are what a [Queue] needs.
@@ -94,9 +102,9 @@ func NewQueue(o Options) (*Queue, error) {
 func (q *Queue) addLines(o Options) error {
 	names := make(map[string]bool, len(o.Destinations))
 	for _, d := range o.Destinations {
-		name := d.Sink.Name()
+		name := d.name()
 		if names[name] {
-			return fmt.Errorf("two sinks are named %q", name)
+			return fmt.Errorf("two sinks are named %q: give them names", name)
 		}
 		names[name] = true
 		if err := d.Config.Validate(); err != nil {
@@ -105,7 +113,7 @@ func (q *Queue) addLines(o Options) error {
 	}
 	m := newMetrics(o.Registerer)
 	for _, d := range o.Destinations {
-		q.lines = append(q.lines, newLine(q, d, m.of(d.Sink.Name()), o))
+		q.lines = append(q.lines, newLine(q, d, m.of(d.name()), o))
 	}
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(newDepth(q)); err != nil {

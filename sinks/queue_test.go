@@ -236,7 +236,7 @@ func TestBatches(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, c := &recorder{name: "r"}, testConfig()
 				tt.config(&c)
-				q := startQueue(t, Options{Destinations: []Destination{{r, c}}})
+				q := startQueue(t, Options{Destinations: []Destination{{Sink: r, Config: c}}})
 				begin := time.Now()
 				enqueue(t, q, tt.keys...)
 				time.Sleep(time.Hour / 2)
@@ -255,7 +255,7 @@ func TestDrainDoesNotWaitForABatchToFill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, c := &recorder{name: "r"}, testConfig()
 		c.BatchDelay = time.Hour
-		q := startQueue(t, Options{Destinations: []Destination{{r, c}}})
+		q := startQueue(t, Options{Destinations: []Destination{{Sink: r, Config: c}}})
 		enqueue(t, q, "a/1", "a/2")
 		begin := time.Now()
 		if err := q.Drain(t.Context()); err != nil {
@@ -381,7 +381,7 @@ func TestFullQueueBlocks(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		var blind time.Duration
 		q := startQueue(t, Options{
-			Destinations: []Destination{{alive, testConfig()}, {dead, c}},
+			Destinations: []Destination{{Sink: alive, Config: testConfig()}, {Sink: dead, Config: c}},
 			Registerer:   reg,
 			OnBlocked: func(sink string, from, to time.Time) {
 				expect(t, "blocking sink", sink, "dead")
@@ -433,7 +433,7 @@ func TestFullBySizeBlocksButOneLargeAlertPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, c := &recorder{name: "r", took: time.Second}, testConfig()
 		c.MaxBytes = 1
-		q := startQueue(t, Options{Destinations: []Destination{{r, c}}})
+		q := startQueue(t, Options{Destinations: []Destination{{Sink: r, Config: c}}})
 		begin := time.Now()
 		enqueue(t, q, "a/1", "b/1", "c/1")
 		expect(t, "blocked", time.Since(begin), 2*time.Second)
@@ -505,7 +505,7 @@ func TestRefusals(t *testing.T) {
 				c.BatchDelay = time.Second
 				dead := &graveyard{fail: 2}
 				reg := prometheus.NewRegistry()
-				q := startQueue(t, Options{Destinations: []Destination{{r, c}}, DeadLetters: dead, Registerer: reg})
+				q := startQueue(t, Options{Destinations: []Destination{{Sink: r, Config: c}}, DeadLetters: dead, Registerer: reg})
 				through := enqueue(t, q, "a/1", "b/1", "c/1", "d/1")
 				closeQueue(t, q)
 				expect(t, "attempts", r.seen(), tt.attempts)
@@ -617,7 +617,7 @@ func TestCloseWakesBlockedEnqueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, c := &recorder{name: "r", script: func(int, []*alert.Alert) error { return errors.New("down") }}, testConfig()
 		c.MaxAlerts = 1
-		q := startQueue(t, Options{Destinations: []Destination{{r, c}}})
+		q := startQueue(t, Options{Destinations: []Destination{{Sink: r, Config: c}}})
 		enqueue(t, q, "a/1")
 		result := make(chan error, 1)
 		go func() {
@@ -634,6 +634,19 @@ func TestCloseWakesBlockedEnqueue(t *testing.T) {
 	})
 }
 
+func TestTwoSinksOfOneKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, two := &recorder{name: "kafka"}, &recorder{name: "kafka"}
+		q := startQueue(t, Options{Destinations: []Destination{
+			{Sink: one, Config: testConfig()}, {Sink: two, Config: testConfig(), Name: "audit"},
+		}})
+		enqueue(t, q, "a/1")
+		closeQueue(t, q)
+		expect(t, "names", []string{q.Status()[0].Sink, q.Status()[1].Sink}, []string{"kafka", "audit"})
+		expect(t, "batches", [][][]string{one.seen(), two.seen()}, [][][]string{{{"a/1"}}, {{"a/1"}}})
+	})
+}
+
 func TestNoSinks(t *testing.T) {
 	q := start(t, Options{})
 	expect(t, "through", enqueue(t, q, "a/1"), 1)
@@ -646,8 +659,8 @@ func TestWrongOptions(t *testing.T) {
 	bad.RetryMax = 0
 	for want, o := range map[string]Options{
 		"dead letters":      {},
-		`two sinks`:         {DeadLetters: &graveyard{}, Destinations: []Destination{{&recorder{name: "x"}, testConfig()}, {&recorder{name: "x"}, testConfig()}}},
-		"sink x: retry_min": {DeadLetters: &graveyard{}, Destinations: []Destination{{&recorder{name: "x"}, bad}}},
+		`two sinks`:         {DeadLetters: &graveyard{}, Destinations: []Destination{{Sink: &recorder{name: "x"}, Config: testConfig()}, {Sink: &recorder{name: "x"}, Config: testConfig()}}},
+		"sink x: retry_min": {DeadLetters: &graveyard{}, Destinations: []Destination{{Sink: &recorder{name: "x"}, Config: bad}}},
 	} {
 		if _, err := NewQueue(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)

@@ -19,7 +19,7 @@ import (
 
 // Sink is one destination of alerts. Calls come from one goroutine at a time.
 type Sink interface {
-	// Name is what metrics, logs and dead letters call the sink. It is unique among the sinks of a queue.
+	// Name is the sink's kind, and what metrics, logs and dead letters call it unless its [Destination] has a name.
 	Name() string
 
 	// Deliver hands a batch over and returns when the destination has it for good. A batch is not empty and holds at
@@ -62,7 +62,7 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // PartialError says what became of each alert of a batch. Those that it does not mention were delivered.
 type PartialError struct {
 	Refused []Refusal     // will never be taken
-	Retry   []int         // positions in the batch to deliver again, rising
+	Retry   []int         // positions in the batch to deliver again
 	After   time.Duration // as in [RetryError], for Retry
 	Err     error         // why Retry failed; nil when Retry is empty
 }

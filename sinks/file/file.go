@@ -41,6 +41,10 @@ func (s *Sink) Name() string { return "file" }
 // Reopen makes the next delivery open the file by its name again. Any goroutine may call it, on SIGHUP for example.
 func (s *Sink) Reopen() { s.reopen.Store(true) }
 
+// Check opens the file, so that a wrong path shows at the start and not with the first alert. It comes before the first
+// Deliver.
+func (s *Sink) Check(context.Context) error { return s.prepare(0) }
+
 // Deliver implements [sinks.Sink]. What a failed delivery has written is cut off again, so that a full disk leaves neither
 // torn lines nor duplicates.
 func (s *Sink) Deliver(_ context.Context, batch []*alert.Alert) error {

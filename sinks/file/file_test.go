@@ -143,6 +143,28 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	if err := New(config(filepath.Join(dir, "none", "alerts.jsonl"))).Check(t.Context()); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a missing folder: %v", err)
+	}
+	s := New(config(filepath.Join(dir, "alerts.jsonl")))
+	must(t, s.Check(t.Context()))
+	deliver(t, s, 1)
+	must(t, s.Close(t.Context()))
+}
+
+func TestBatchLargerThanAFileBeginsNone(t *testing.T) {
+	c := config(filepath.Join(t.TempDir(), "alerts.jsonl"))
+	c.MaxSize = 1
+	s := New(c)
+	deliver(t, s, 1, 2)
+	must(t, s.Close(t.Context()))
+	if full, err := s.full(); err != nil || len(full) != 0 {
+		t.Errorf("an empty file was put aside: %v, %v", full, err)
+	}
+}
+
 func TestTornLineOfACrashHarmsOnlyItself(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "alerts.jsonl")
 	must(t, os.WriteFile(path, []byte(`{"schema":1,"id":"to`), 0o600))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -186,6 +187,29 @@ func TestLargeAlertIsRefusedAlone(t *testing.T) {
 	refusedOnly(t, err, 1)
 	if n := len(b.alerts(t)); n != 3 {
 		t.Errorf("%d alerts arrived, want 3", n)
+	}
+}
+
+func TestRequestsAreBounded(t *testing.T) {
+	b := newBroker(t, kfake.SeedTopics(1, topic))
+	var sizes []int
+	b.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.KeepControl()
+		sizes = append(sizes, len(req.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Records))
+		return nil, nil, false
+	})
+	c := config()
+	c.MaxBatchBytes, c.Compression = 5000, "none"
+	var batch []*alert.Alert
+	for n := range 20 {
+		batch = append(batch, sinktest.Alert(n, 1))
+	}
+	must(t, b.open(c).Deliver(t.Context(), batch))
+	if len(sizes) < 2 || slices.Max(sizes) > c.MaxBatchBytes || slices.Max(sizes) < c.MaxBatchBytes/2 {
+		t.Errorf("sizes of requests: %v, limit %d", sizes, c.MaxBatchBytes)
+	}
+	if n := len(b.alerts(t)); n != len(batch) {
+		t.Errorf("%d alerts arrived, want %d", n, len(batch))
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/gatewatch/gatewatch/sinks"
 	kafka "github.com/segmentio/kafka-go"
@@ -103,6 +102,5 @@ func collect(results <-chan result, refused []sinks.Refusal) error {
 	if len(all.Refused) == 0 && len(all.Retry) == 0 {
 		return nil
 	}
-	slices.Sort(all.Retry)
 	return &all
 }
