@@ -3,6 +3,7 @@ package window
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/axiomhq/hyperloglog"
 
@@ -19,7 +20,7 @@ func (c *Counter[V]) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, counterVersion)
 	b = binary.AppendVarint(b, c.base)
 	b = binary.AppendUvarint(b, uint64(c.grid))
-	b = binary.AppendUvarint(b, uint64(len(c.slots)-c.head))
+	b = binary.AppendUvarint(b, uint64(c.used()))
 	previous := uint32(0)
 	for _, s := range c.slots[c.head:] {
 		b = binary.AppendUvarint(b, uint64(s.at-previous))
@@ -33,40 +34,39 @@ func (c *Counter[V]) AppendBinary(b []byte) ([]byte, error) {
 func (c *Counter[V]) DecodeBinary(b []byte) (rest []byte, err error) {
 	r := wire.Reader{Rest: b}
 	r.Version("counter", counterVersion)
-	n := Counter[V]{base: r.Varint(), grid: uint32(r.Uvarint())}
-	count := r.Count(2)
-	n.slots = make([]slot[V], 0, count)
+	*c = Counter[V]{base: r.Varint(), grid: uint32(r.Uvarint())}
+	c.slots = c.first[:0]
 	at := uint32(0)
-	for range count {
+	for range r.Count(2) {
 		at += uint32(r.Uvarint())
-		v := r.Varint()
-		n.slots = append(n.slots, slot[V]{at, V(v)})
-		n.total += int64(V(v))
+		v := V(r.Varint())
+		c.slots = append(c.slots, slot[V]{at, v})
+		c.total += int64(v)
 	}
-	if r.Err != nil {
-		return nil, r.Err
-	}
-	*c = n
-	return r.Rest, nil
+	return r.Rest, r.Err
 }
 
 // AppendBinary appends the window's encoding to b.
 func (d *Distinct) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, distinctVersion)
-	b = binary.AppendVarint(b, d.forgotten)
+	more := d.many
+	if more == nil {
+		more = new(many)
+	}
+	b = binary.AppendVarint(b, more.forgotten)
 	b = binary.AppendUvarint(b, uint64(d.live))
 	previous := int64(0)
 	for i := d.oldest; i != 0; i = d.entries[i-1].newer {
 		b = binary.LittleEndian.AppendUint64(b, d.entries[i-1].hash)
-		b = binary.AppendVarint(b, d.entries[i-1].at-previous)
-		previous = d.entries[i-1].at
+		b = binary.AppendVarint(b, d.at(i)-previous)
+		previous = d.at(i)
 	}
-	if d.sketches == nil {
+	if more.sketches == nil {
 		return wire.AppendBool(b, false), nil
 	}
 	b = wire.AppendBool(b, true)
-	b = binary.AppendUvarint(b, uint64(len(d.sketches.parts)))
-	for _, p := range d.sketches.parts {
+	b = binary.AppendUvarint(b, uint64(len(more.sketches.parts)))
+	for _, p := range more.sketches.parts {
 		values, err := p.values.MarshalBinary()
 		if err != nil {
 			return nil, fmt.Errorf("encode sketch: %w", err)
@@ -82,7 +82,8 @@ func (d *Distinct) AppendBinary(b []byte) ([]byte, error) {
 func (d *Distinct) DecodeBinary(b []byte) (rest []byte, err error) {
 	r := wire.Reader{Rest: b}
 	r.Version("distinct", distinctVersion)
-	n := Distinct{forgotten: r.Varint()}
+	*d = Distinct{}
+	forgotten := r.Varint()
 	count := r.Count(9)
 	if count > MaxExact {
 		return nil, wire.ErrCorrupt
@@ -91,25 +92,25 @@ func (d *Distinct) DecodeBinary(b []byte) (rest []byte, err error) {
 	for range count {
 		hash := r.Uint64()
 		at += r.Varint()
-		if n.find(hash) != 0 {
+		if d.newest != 0 && (at < d.Newest() || at-d.base > math.MaxUint32) || d.find(hash) != 0 {
 			return nil, wire.ErrCorrupt
 		}
-		n.insert(at, hash)
+		d.rebase(at)
+		d.insert(at, hash)
 	}
-	if err := n.decodeSketches(&r); err != nil {
-		return nil, err
+	if r.Bool() {
+		if d.many == nil {
+			d.many = new(many)
+		}
+		d.many.forgotten = forgotten
+		if err := d.many.decodeSketches(&r); err != nil {
+			return nil, err
+		}
 	}
-	if r.Err != nil {
-		return nil, r.Err
-	}
-	*d = n
-	return r.Rest, nil
+	return r.Rest, r.Err
 }
 
-func (d *Distinct) decodeSketches(r *wire.Reader) error {
-	if !r.Bool() {
-		return nil
-	}
+func (d *many) decodeSketches(r *wire.Reader) error {
 	d.sketches = new(sketches)
 	for range r.Count(2) {
 		number := r.Varint()

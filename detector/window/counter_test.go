@@ -95,7 +95,7 @@ func TestCoarseCounterIsNeverTooSmallAndStatesItsError(t *testing.T) {
 				t.Fatalf("seed %d: total %d, exact %d, stated error %.1f", seed, got, exact, stated)
 			}
 			coarse = coarse || c.grid != 0
-			if live := len(c.slots) - c.head; live > 2*subWindows {
+			if live := c.used(); live > 2*subWindows {
 				t.Fatalf("%d slots", live)
 			}
 		})

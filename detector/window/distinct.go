@@ -14,23 +14,31 @@ import (
 // et al. 2007, with the corrections of Heule et al. 2013), one for each of 16 sub-windows, until the remembered values
 // cover the whole window again.
 //
-// The zero Distinct is empty and ready.
+// The zero Distinct is empty and ready. It must not be copied once it is in use: its first values are kept in the struct
+// itself, which saves a cache miss for the many entities that have few.
 type Distinct struct {
-	entries   []entry
-	index     []uint16 // open addressing over entries, 1-based; nil while entries are few
-	free      []uint16 // unused positions of entries
-	newest    uint16   // 1-based; 0 when empty
-	oldest    uint16
-	live      uint16
-	forgotten int64 // time of the latest value that was dropped although it may still count
-	sketches  *sketches
+	entries []entry
+	base    int64  // times are kept as milliseconds after base
+	many    *many  // nil while values are few
+	free    uint16 // unused entries, a list by newer; like all positions 1-based, 0 ends the list
+	newest  uint16
+	oldest  uint16
+	live    uint16
+	first   [4]entry
 }
 
 // entry is one remembered value. Entries form a list ordered by time.
 type entry struct {
 	hash         uint64
-	at           int64
-	older, newer uint16 // 1-based; 0 ends the list
+	at           uint32
+	older, newer uint16
+}
+
+// many is what only windows with many values need.
+type many struct {
+	index     []uint16 // open addressing over entries
+	forgotten int64    // time of the latest value that was dropped although it may still count
+	sketches  *sketches
 }
 
 // MaxExact is the largest bound that [Distinct.Add] accepts.
@@ -42,19 +50,17 @@ const scanned = 12
 // Add counts the value with the given hash at time t for a window of width milliseconds that remembers at most bound
 // values. It reports whether t is still inside the window.
 func (d *Distinct) Add(t int64, hash uint64, width int64, bound int) bool {
-	now := t
-	if d.newest != 0 {
-		now = max(t, d.entries[d.newest-1].at)
-	}
+	now := max(t, d.Newest())
 	if t <= now-width {
 		return false
 	}
 	d.expire(now, width)
-	if d.sketches != nil {
-		d.sketches.add(t, hash, width)
+	d.rebase(t)
+	if d.many != nil && d.many.sketches != nil {
+		d.many.sketches.add(t, hash, width)
 	}
 	if i := d.find(hash); i != 0 {
-		if t > d.entries[i-1].at {
+		if t > d.at(i) {
 			d.unlink(i)
 			d.link(i, t)
 		}
@@ -71,10 +77,10 @@ func (d *Distinct) Add(t int64, hash uint64, width int64, bound int) bool {
 // figure: 0 while it is exact.
 func (d *Distinct) Count(now, width int64) (n int, relativeError float64) {
 	d.expire(now, width)
-	if d.sketches == nil {
+	if d.many == nil || d.many.sketches == nil {
 		return int(d.live), 0
 	}
-	return max(int(d.live), d.sketches.count(now, width)), sketchError
+	return max(int(d.live), d.many.sketches.count(now, width)), sketchError
 }
 
 // Has reports whether the value is remembered.
@@ -85,48 +91,83 @@ func (d *Distinct) Newest() int64 {
 	if d.newest == 0 {
 		return 0
 	}
-	return d.entries[d.newest-1].at
+	return d.at(d.newest)
+}
+
+// at returns the time of entry i.
+func (d *Distinct) at(i uint16) int64 { return d.base + int64(d.entries[i-1].at) }
+
+// rebase makes room for t in the 32-bit times.
+func (d *Distinct) rebase(t int64) {
+	if d.newest == 0 {
+		d.base = t
+		return
+	}
+	base := d.base
+	switch {
+	case t < base:
+		base = t
+	case t-base > 1<<31:
+		base = min(t, d.at(d.oldest))
+	}
+	for i := d.oldest; i != 0 && base != d.base; i = d.entries[i-1].newer {
+		d.entries[i-1].at = uint32(d.at(i) - base)
+	}
+	d.base = base
 }
 
 // Size returns the bytes that the window occupies.
 func (d *Distinct) Size() int {
-	n := int(unsafe.Sizeof(*d)) + cap(d.entries)*int(unsafe.Sizeof(entry{})) + 2*cap(d.index) + 2*cap(d.free)
-	if d.sketches != nil {
-		n += d.sketches.size()
+	n := int(unsafe.Sizeof(*d))
+	if cap(d.entries) > len(d.first) {
+		n += cap(d.entries) * int(unsafe.Sizeof(entry{}))
+	}
+	if d.many == nil {
+		return n
+	}
+	n += int(unsafe.Sizeof(*d.many)) + 2*cap(d.many.index)
+	if d.many.sketches != nil {
+		n += d.many.sketches.size()
 	}
 	return n
 }
 
 // overflow forgets the oldest value and lets the sketches take over, which learn all that is remembered first.
 func (d *Distinct) overflow(width int64) {
-	if d.sketches == nil {
-		d.sketches = new(sketches)
+	if d.many == nil {
+		d.many = new(many)
+	}
+	if d.many.sketches == nil {
+		d.many.sketches = new(sketches)
 		for i := d.oldest; i != 0; i = d.entries[i-1].newer {
-			d.sketches.add(d.entries[i-1].at, d.entries[i-1].hash, width)
+			d.many.sketches.add(d.at(i), d.entries[i-1].hash, width)
 		}
 	}
-	d.forgotten = max(d.forgotten, d.entries[d.oldest-1].at)
+	d.many.forgotten = max(d.many.forgotten, d.at(d.oldest))
 	d.remove(d.oldest)
 }
 
 func (d *Distinct) expire(now, width int64) {
-	for d.oldest != 0 && d.entries[d.oldest-1].at <= now-width {
+	for d.oldest != 0 && d.at(d.oldest) <= now-width {
 		d.remove(d.oldest)
 	}
-	if d.sketches != nil && d.forgotten <= now-width {
-		d.sketches = nil
+	if d.many != nil && d.many.sketches != nil && d.many.forgotten <= now-width {
+		d.many.sketches = nil
 	}
-	if d.live == 0 && len(d.entries) > scanned {
+	if d.live == 0 && d.many != nil {
 		*d = Distinct{} // one burst must not hold its memory for ever
 	}
 }
 
 func (d *Distinct) insert(t int64, hash uint64) {
-	var i uint16
-	if n := len(d.free); n > 0 {
-		i, d.free = d.free[n-1], d.free[:n-1]
+	i := d.free
+	if i != 0 {
+		d.free = d.entries[i-1].newer
 		d.entries[i-1].hash = hash
 	} else {
+		if d.entries == nil {
+			d.entries = d.first[:0]
+		}
 		d.entries = append(d.entries, entry{hash: hash})
 		i = uint16(len(d.entries))
 	}
@@ -138,7 +179,7 @@ func (d *Distinct) insert(t int64, hash uint64) {
 func (d *Distinct) remove(i uint16) {
 	d.leave(i)
 	d.unlink(i)
-	d.free = append(d.free, i)
+	d.entries[i-1].newer, d.free = d.free, i
 	d.live--
 }
 
@@ -146,11 +187,11 @@ func (d *Distinct) remove(i uint16) {
 func (d *Distinct) link(i uint16, t int64) {
 	older := d.newest
 	var newer uint16
-	for older != 0 && d.entries[older-1].at > t {
+	for older != 0 && d.at(older) > t {
 		older, newer = d.entries[older-1].older, older
 	}
 	e := &d.entries[i-1]
-	e.at, e.older, e.newer = t, older, newer
+	e.at, e.older, e.newer = uint32(t-d.base), older, newer
 	if older != 0 {
 		d.entries[older-1].newer = i
 	} else {
@@ -178,7 +219,7 @@ func (d *Distinct) unlink(i uint16) {
 }
 
 func (d *Distinct) find(hash uint64) uint16 {
-	if d.index == nil {
+	if d.many == nil || d.many.index == nil {
 		for i := d.newest; i != 0; i = d.entries[i-1].older {
 			if d.entries[i-1].hash == hash {
 				return i
@@ -186,53 +227,61 @@ func (d *Distinct) find(hash uint64) uint16 {
 		}
 		return 0
 	}
-	return d.index[d.place(hash)]
+	return d.many.index[d.place(hash)]
 }
 
 // place returns the position in the index that holds hash, or the free one where it belongs (linear probing).
 func (d *Distinct) place(hash uint64) int {
-	mask := len(d.index) - 1
+	index := d.many.index
+	mask := len(index) - 1
 	p := int(hash) & mask
-	for d.index[p] != 0 && d.entries[d.index[p]-1].hash != hash {
+	for index[p] != 0 && d.entries[index[p]-1].hash != hash {
 		p = (p + 1) & mask
 	}
 	return p
 }
 
 func (d *Distinct) enter(i uint16) {
-	if int(d.live) <= scanned && d.index == nil {
+	if d.many == nil || d.many.index == nil {
+		if d.live > scanned {
+			d.reindex()
+		}
 		return
 	}
-	if 2*int(d.live) > len(d.index) {
+	if 2*int(d.live) > len(d.many.index) {
 		d.reindex()
 		return
 	}
-	d.index[d.place(d.entries[i-1].hash)] = i
+	d.many.index[d.place(d.entries[i-1].hash)] = i
 }
 
 func (d *Distinct) reindex() {
+	if d.many == nil {
+		d.many = new(many)
+	}
 	size := 64
 	for size < 4*int(d.live) {
 		size *= 2
 	}
-	d.index = make([]uint16, size)
+	d.many.index = make([]uint16, size)
 	for i := d.newest; i != 0; i = d.entries[i-1].older {
-		d.index[d.place(d.entries[i-1].hash)] = i
+		d.many.index[d.place(d.entries[i-1].hash)] = i
 	}
 }
 
 // leave takes entry i out of the index and closes the gap (Knuth, TAOCP vol. 3, 6.4, algorithm R).
 func (d *Distinct) leave(i uint16) {
-	if d.index == nil {
+	if d.many == nil || d.many.index == nil {
 		return
 	}
-	mask := len(d.index) - 1
+	index := d.many.index
+	mask := len(index) - 1
 	gap := d.place(d.entries[i-1].hash)
-	d.index[gap] = 0
-	for p := (gap + 1) & mask; d.index[p] != 0; p = (p + 1) & mask {
-		home := int(d.entries[d.index[p]-1].hash) & mask
+	index[gap] = 0
+	for p := (gap + 1) & mask; index[p] != 0; p = (p + 1) & mask {
+		home := int(d.entries[index[p]-1].hash) & mask
 		if (p-home)&mask >= (p-gap)&mask {
-			d.index[gap], d.index[p] = d.index[p], 0
+			index[gap], index[p] = index[p], 0
 			gap = p
 		}
 	}
