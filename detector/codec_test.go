@@ -130,7 +130,7 @@ func randomEvents(seed uint64, n int) []observation {
 		if path[1] == 'u' {
 			e.Route = "/users/{id}"
 		}
-		all[i] = observation{event: e, now: at, name: "c"}
+		all[i] = observation{event: e, now: at}
 	}
 	return all
 }

@@ -117,6 +117,8 @@ func (d *distinct) text(e *event.Event) string {
 	return d.spec.Count.Text(e)
 }
 
+func (s *distinctState) touch() int { return s.values.Touch() }
+
 func (s *distinctState) idle(now event.Time) bool {
 	return s.values.Newest() <= int64(now)-s.d.width
 }

@@ -39,6 +39,7 @@ type Engine struct {
 	ready      []ref
 	watermark  event.Time // everything before it was applied
 	stats      Stats
+	warm       atomic.Int64 // see [Engine.visit]
 }
 
 // New returns an engine without events.
@@ -131,19 +132,15 @@ func (e *Engine) advance(to event.Time) []*alert.Alert {
 		e.release()
 		applied += len(e.ready)
 	}
+	passed := to - e.watermark
 	e.watermark = to
-	sweep := sweepPlaces + applied/len(e.lanes)
 	e.parallel(applied, func(worker, workers int) {
 		for i := worker; i < len(e.lanes); i += workers {
-			e.lanes[i].advance(to, sweep)
+			e.lanes[i].advance(to, passed)
 		}
 	})
 	return e.collect()
 }
-
-// sweepPlaces is how many places of each table are looked at in one step, at least, for entities that can be forgotten. More
-// events may bring more new entities, so that the sweep goes faster with them.
-const sweepPlaces = 8
 
 // inline is how many events are not worth waking other workers for.
 const inline = 256
@@ -164,22 +161,71 @@ func (e *Engine) parallel(events int, work func(worker, workers int)) {
 
 // work applies the ready events to the worker's lanes. Every worker goes through all events: that costs less than sorting
 // them by lane first.
+//
+// What is known of an entity is rarely in the processor's cache, and an event waits for memory several times: for the place
+// in the table, the entity, its cells, each state. So the events are taken in blocks, and each step is done for the whole
+// block before the next one: the processor then waits for many of them at once.
 func (e *Engine) work(worker, workers int) {
 	p := e.program.Load()
-	groups := len(p.groups)
+	var block [blockVisits]visitor
+	n := 0
 	for i := range e.ready {
 		r := &e.ready[i]
-		keys := r.prepared.keys[int(r.index)*groups:][:groups]
-		for g, hash := range keys {
-			if hash == 0 {
+		keys := r.prepared.keys[int(r.index)*len(p.groups):][:len(p.groups)]
+		for g, key := range keys {
+			if key == (entityKey{}) {
 				continue
 			}
-			if lane := int(hash >> e.shift); lane%workers == worker {
-				b := r.prepared.batch
-				e.lanes[lane].apply(g, hash, r.prepared.masks[int(r.index)*p.words:][:p.words],
-					observation{event: &b.Events[r.index], now: r.order, source: b.Partition})
+			lane := int(key.Hi >> e.shift)
+			if lane%workers != worker {
+				continue
+			}
+			block[n] = visitor{lane: e.lanes[lane], ref: r, group: g, key: key}
+			if n++; n == blockVisits {
+				e.visit(p, block[:n])
+				n = 0
 			}
 		}
+	}
+	e.visit(p, block[:n])
+}
+
+// blockVisits is how many look-ups are under way at once.
+const blockVisits = 32
+
+// visitor is one event on its way to one entity.
+type visitor struct {
+	lane   *lane
+	ref    *ref
+	group  int
+	key    entityKey
+	entity *entity
+}
+
+func (e *Engine) visit(p *program, block []visitor) {
+	for i := range block {
+		v := &block[i]
+		v.entity = v.lane.tables[v.group].get(v.key)
+	}
+	warm := 0
+	for i := range block {
+		if n := block[i].entity; n != nil && len(n.cells) > 0 {
+			warm += int(n.cells[0].slot)
+		}
+	}
+	for i := range block {
+		if n := block[i].entity; n != nil {
+			for c := range n.cells {
+				warm += n.cells[c].state.touch()
+			}
+		}
+	}
+	e.warm.Store(int64(warm)) // or the compiler would leave the reading out
+	for i := range block {
+		v := &block[i]
+		b := v.ref.prepared.batch
+		v.lane.apply(v.group, v.key, v.entity, v.ref.prepared.masks[int(v.ref.index)*p.words:][:p.words],
+			observation{event: &b.Events[v.ref.index], now: v.ref.order, source: b.Partition})
 	}
 }
 

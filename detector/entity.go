@@ -1,14 +1,22 @@
 package detector
 
-import "github.com/gatewatch/gatewatch/detector/event"
+import (
+	"github.com/zeebo/xxh3"
+
+	"github.com/gatewatch/gatewatch/detector/event"
+)
 
 // entity is everything known about one entity: the state that the rules watching it have built up. Its lane owns it.
 type entity struct {
-	hash  uint64
-	name  string // the values that the rules group by, see [group.name]
-	bytes uint32 // as last measured
+	key   entityKey
 	cells []cell
+	seen  event.Time // of the latest event
+	bytes uint32     // as last measured
+	name  string     // the values that the rules group by, see [group.name]
 }
+
+// entityKey is the 128-bit hash of an entity's name: two names with the same key do not occur. Zero means no entity.
+type entityKey = xxh3.Uint128
 
 // cell is what one rule knows of one entity.
 type cell struct {
@@ -51,26 +59,27 @@ func (n *entity) idle(now event.Time) bool {
 	return true
 }
 
-// table finds entities by hash and name. It uses open addressing with linear probing; the hash stands in the table, so
+// table finds entities by their key. It uses open addressing with linear probing; half of the key stands in the table, so
 // that a miss costs one cache line and a hit two.
 type table struct {
 	places []place
 	used   int
-	hand   int // where the next sweep starts
+	hand   int     // where the next sweep starts
+	due    float64 // places to sweep, the fraction that is left
 }
 
 type place struct {
-	hash   uint64
+	low    uint64 // half of the key
 	entity *entity
 }
 
-func (t *table) get(hash uint64, name string) *entity {
+func (t *table) get(key entityKey) *entity {
 	if t.used == 0 {
 		return nil
 	}
 	mask := len(t.places) - 1
-	for p := int(hash) & mask; t.places[p].entity != nil; p = (p + 1) & mask {
-		if t.places[p].hash == hash && t.places[p].entity.name == name {
+	for p := int(key.Lo) & mask; t.places[p].entity != nil; p = (p + 1) & mask {
+		if t.places[p].low == key.Lo && t.places[p].entity.key == key {
 			return t.places[p].entity
 		}
 	}
@@ -81,13 +90,13 @@ func (t *table) put(n *entity) {
 	if 4*(t.used+1) > 3*len(t.places) {
 		t.grow()
 	}
-	t.place(place{n.hash, n})
+	t.place(place{n.key.Lo, n})
 	t.used++
 }
 
 func (t *table) place(pl place) {
 	mask := len(t.places) - 1
-	p := int(pl.hash) & mask
+	p := int(pl.low) & mask
 	for t.places[p].entity != nil {
 		p = (p + 1) & mask
 	}
@@ -112,7 +121,7 @@ func (t *table) remove(p int) {
 	t.used--
 	gap := p
 	for p = (p + 1) & mask; t.places[p].entity != nil; p = (p + 1) & mask {
-		home := int(t.places[p].hash) & mask
+		home := int(t.places[p].low) & mask
 		if (p-home)&mask >= (p-gap)&mask {
 			t.places[gap], t.places[p] = t.places[p], place{}
 			gap = p
@@ -120,8 +129,14 @@ func (t *table) remove(p int) {
 	}
 }
 
-// sweep looks at the next n places and removes the entities that drop says are not needed.
-func (t *table) sweep(n int, drop func(*entity) bool) {
+// sweepEvery is the event time in which every place of a table is looked at once, in milliseconds.
+const sweepEvery = 30_000
+
+// sweep looks at as many places as the passed event time asks for and removes the entities that drop says are not needed.
+func (t *table) sweep(passed event.Time, drop func(*entity) bool) {
+	t.due += float64(len(t.places)) * float64(min(passed, sweepEvery)) / sweepEvery
+	n := int(t.due)
+	t.due -= float64(n)
 	for range min(n, len(t.places)) {
 		if t.hand >= len(t.places) {
 			t.hand = 0

@@ -14,6 +14,7 @@ type group struct {
 	fields []event.Field
 	mask   []uint64 // which rules of the program
 	seed   uint64
+	rest   event.Time // an entity that was seen later than this ago is not idle
 }
 
 // name returns what identifies the event's entity: the value of its field or, for combinations, the values joined by "|",
@@ -51,5 +52,5 @@ func appendEscaped(b []byte, s string) []byte {
 	return b
 }
 
-// hash returns the entity's hash, never 0.
-func (g *group) hash(name string) uint64 { return max(1, xxh3.HashStringSeed(name, g.seed)) }
+// key returns the key of the entity with the given name.
+func (g *group) key(name string) entityKey { return xxh3.HashString128Seed(name, g.seed) }

@@ -101,16 +101,14 @@ func (l *lane) forgetCells(n *entity, p *program, now event.Time) {
 	n.cells = kept
 }
 
-// apply shows the event to the rules of the group that match it.
-func (l *lane) apply(groupIndex int, hash uint64, mask []uint64, o observation) {
+// apply shows the event to the rules of the group that match it. n is the entity, nil when it is not known yet.
+func (l *lane) apply(groupIndex int, key entityKey, n *entity, mask []uint64, o observation) {
 	g := l.program.groups[groupIndex]
-	o.name = g.name(o.event, &l.buffer)
 	l.fire(o.now)
-	n := l.tables[groupIndex].get(hash, o.name)
 	if n == nil {
-		n = &entity{hash: hash, name: strings.Clone(o.name)}
-		l.tables[groupIndex].put(n)
+		n = l.meet(groupIndex, key, mask, o.event)
 	}
+	n.seen = max(n.seen, o.now)
 	before := len(n.cells)
 	for w, word := range mask {
 		for word &= g.mask[w]; word != 0; word &= word - 1 {
@@ -120,6 +118,21 @@ func (l *lane) apply(groupIndex int, hash uint64, mask []uint64, o observation) 
 	if len(n.cells) != before {
 		l.measure(groupIndex, n)
 	}
+}
+
+// meet returns the entity with the key, which is made if need be.
+func (l *lane) meet(groupIndex int, key entityKey, mask []uint64, e *event.Event) *entity {
+	t, g := &l.tables[groupIndex], l.program.groups[groupIndex]
+	if n := t.get(key); n != nil {
+		return n
+	}
+	concerned := 0
+	for w, word := range mask {
+		concerned += bits.OnesCount64(word & g.mask[w])
+	}
+	n := &entity{key: key, name: strings.Clone(g.name(e, &l.buffer)), cells: make([]cell, 0, concerned)}
+	t.put(n)
+	return n
 }
 
 func (l *lane) observe(groupIndex int, n *entity, r *watch, o observation) {
@@ -256,11 +269,16 @@ func (l *lane) closeQuiet(t timer, r *watch, c *cell) {
 	l.measure(t.group, t.entity)
 }
 
-// advance runs what is due up to now and looks for entities that can be forgotten.
-func (l *lane) advance(now event.Time, sweep int) {
+// advance runs what is due up to now and looks for entities that can be forgotten; passed is the event time since the last
+// call.
+func (l *lane) advance(now, passed event.Time) {
 	l.fire(now)
 	for i := range l.tables {
-		l.tables[i].sweep(sweep, func(n *entity) bool {
+		rest := l.program.groups[i].rest
+		l.tables[i].sweep(passed, func(n *entity) bool {
+			if now-n.seen < rest {
+				return false
+			}
 			if n.idle(now) {
 				l.stats.bytes[i] -= int64(n.bytes)
 				return true

@@ -121,6 +121,14 @@ func (s *offHoursState) newPlace(e *event.Event, day uint16, experienced bool) (
 	return place, experienced && !usual
 }
 
+func (s *offHoursState) touch() int {
+	n := int(s.known.days)
+	if len(s.hours.values) > 0 {
+		n += int(s.hours.values[0].days)
+	}
+	return n
+}
+
 // forgetAfter is how long an entity's habits are remembered without an event.
 const forgetAfter = 90 * 24 * 3600 * 1000
 

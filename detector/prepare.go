@@ -20,9 +20,9 @@ type Preparer struct {
 type Prepared struct {
 	batch   *event.Batch
 	program *program
-	masks   []uint64 // program.words for each event: the rules that match and whose entity is known
-	keys    []uint64 // one for each event and group: the entity's hash, 0 when no rule of the group matches
-	left    int      // events not yet applied
+	masks   []uint64    // program.words for each event: the rules that match
+	keys    []entityKey // one for each event and group, zero when no rule of the group matches or the entity is unknown
+	left    int         // events not yet applied
 }
 
 // NewPreparer returns a Preparer for one goroutine.
@@ -34,15 +34,14 @@ func (p *Preparer) Prepare(b *event.Batch) *Prepared {
 		p.program, p.matcher = current, current.set.NewMatcher()
 	}
 	words, groups := p.program.words, len(p.program.groups)
-	memory := make([]uint64, len(b.Events)*(words+groups))
-	pr := &Prepared{batch: b, program: p.program, masks: memory[:len(b.Events)*words], keys: memory[len(b.Events)*words:]}
+	pr := &Prepared{batch: b, program: p.program, masks: make([]uint64, len(b.Events)*words), keys: make([]entityKey, len(b.Events)*groups)}
 	for i := range b.Events {
 		p.match(&b.Events[i], pr.masks[i*words:(i+1)*words], pr.keys[i*groups:(i+1)*groups])
 	}
 	return pr
 }
 
-func (p *Preparer) match(e *event.Event, mask, keys []uint64) {
+func (p *Preparer) match(e *event.Event, mask []uint64, keys []entityKey) {
 	copy(mask, p.matcher.Match(e))
 	for g, group := range p.program.groups {
 		concerned := false
@@ -53,7 +52,7 @@ func (p *Preparer) match(e *event.Event, mask, keys []uint64) {
 			continue
 		}
 		if name := group.name(e, &p.buffer); name != "" {
-			keys[g] = group.hash(name)
+			keys[g] = group.key(name)
 		}
 	}
 }

@@ -70,6 +70,7 @@ func compile(set *rules.Set, old *program, ids *slots, seed uint64) *program {
 		g := p.groupFor(r.By, seed)
 		w.kind = g.kind
 		g.mask[i>>6] |= 1 << (i & 63)
+		g.rest = min(g.rest, max(event.Time(r.Window.Milliseconds()), minRest))
 		p.rules = append(p.rules, w)
 		p.bySlot[w.slot] = w
 	}
@@ -112,10 +113,13 @@ func (p *program) groupFor(by []event.Field, seed uint64) *group {
 	if i := p.group(kind); i >= 0 {
 		return p.groups[i]
 	}
-	g := &group{kind: kind, fields: by, mask: make([]uint64, p.words), seed: seed ^ xxh3.HashString(kind)}
+	g := &group{kind: kind, fields: by, mask: make([]uint64, p.words), seed: seed ^ xxh3.HashString(kind), rest: endOfTime}
 	p.groups = append(p.groups, g)
 	return g
 }
+
+// minRest is how long an entity is kept at least, in milliseconds: it costs more to make one than to keep it.
+const minRest = 10_000
 
 // group returns the index of the group of the given kind, -1 when there is none. A nil program has none.
 func (p *program) group(kind string) int {

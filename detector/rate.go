@@ -106,6 +106,7 @@ func (s *countState) observe(o observation) finding {
 	return f
 }
 
+func (s *countState) touch() int               { return s.requests.Touch() }
 func (s *countState) idle(now event.Time) bool { return s.requests.Newest() <= int64(now)-s.r.width }
 func (s *countState) size() int                { return 8 + s.requests.Size() }
 func (s *countState) appendBinary(b []byte) ([]byte, error) {
@@ -133,6 +134,7 @@ func (s *sumState) observe(o observation) finding {
 	return f
 }
 
+func (s *sumState) touch() int               { return s.sum.Touch() }
 func (s *sumState) idle(now event.Time) bool { return s.sum.Newest() <= int64(now)-s.r.width }
 func (s *sumState) size() int                { return 8 + s.sum.Size() }
 func (s *sumState) appendBinary(b []byte) ([]byte, error) {
@@ -153,16 +155,18 @@ func (s *shareState) observe(o observation) finding {
 	}
 	all := s.all.Total(int64(o.now), r.width)
 	matched := s.matched.Total(int64(o.now), r.width)
-	f := finding{value: float64(matched) / float64(max(1, all)), limit: r.spec.Limit, growing: true, detail: float64(all)}
+	f := finding{value: float64(matched) / float64(max(1, all)), limit: r.spec.Limit, growing: true}
 	enough := all >= int64(r.spec.Min)
 	f.over = enough && f.value > f.limit
 	f.suspicious = 2*all >= int64(r.spec.Min) && 2*f.value >= f.limit
 	if f.suspicious {
+		f.detail = float64(all)
 		f.err = max(s.all.Error(int64(o.now), r.width), s.matched.Error(int64(o.now), r.width))
 	}
 	return f
 }
 
+func (s *shareState) touch() int               { return s.all.Touch() + s.matched.Touch() }
 func (s *shareState) idle(now event.Time) bool { return s.all.Newest() <= int64(now)-s.r.width }
 func (s *shareState) size() int                { return 8 + s.all.Size() + s.matched.Size() }
 func (s *shareState) appendBinary(b []byte) ([]byte, error) {

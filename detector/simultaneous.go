@@ -3,7 +3,9 @@ package detector
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -22,7 +24,6 @@ import (
 type simultaneous struct {
 	rule  *rules.Rule
 	spec  *rules.Simultaneous
-	field event.Field
 	width event.Time
 }
 
@@ -33,7 +34,7 @@ const (
 )
 
 func newSimultaneous(r *rules.Rule, spec *rules.Simultaneous) *simultaneous {
-	return &simultaneous{r, spec, event.FieldOf(spec.Across), event.Time(r.Window.Milliseconds())}
+	return &simultaneous{r, spec, event.Time(r.Window.Milliseconds())}
 }
 
 func (d *simultaneous) newState() state { return &simultaneousState{d: d} }
@@ -61,13 +62,43 @@ type simultaneousState struct {
 	d            *simultaneous
 	places       []activity
 	alternations []alternation // in order of time
-	last         string        // the place of the event before
+	last         placeCode     // the place of the event before; 0: none
 	lastDiscount bool
+	first        [2]activity
 }
 
 type activity struct {
-	place string
+	place placeCode
 	at    event.Time // newest
+}
+
+// placeCode is a place in few bytes: the letters of a country or continent, or the number of a network.
+type placeCode uint32
+
+func (d *simultaneous) code(g *event.Geo) placeCode {
+	switch {
+	case g == nil:
+		return 0
+	case d.spec.Across == event.ASN:
+		return placeCode(g.ASN)
+	case d.spec.Across == event.Country:
+		return letters(g.Country)
+	}
+	return letters(g.Continent)
+}
+
+func letters(s string) placeCode {
+	if len(s) != 2 {
+		return 0
+	}
+	return placeCode(s[0])<<8 | placeCode(s[1])
+}
+
+func (d *simultaneous) name(c placeCode) string {
+	if d.spec.Across == event.ASN {
+		return "AS" + strconv.Itoa(int(c))
+	}
+	return string([]byte{byte(c >> 8), byte(c)})
 }
 
 type alternation struct {
@@ -77,8 +108,8 @@ type alternation struct {
 
 func (s *simultaneousState) observe(o observation) finding {
 	e := o.event
-	place := s.d.field.Text(e)
-	if place == "" {
+	place := s.d.code(e.Geo)
+	if place == 0 {
 		return finding{}
 	}
 	s.expire(o.now)
@@ -97,12 +128,15 @@ func (s *simultaneousState) observe(o observation) finding {
 }
 
 // move notes that the entity acts from place now. A late event joins its place but tells nothing about alternation.
-func (s *simultaneousState) move(place string, e *event.Event, discount bool) {
-	known := s.touch(place, e.Time)
+func (s *simultaneousState) move(place placeCode, e *event.Event, discount bool) {
+	known := s.renew(place, e.Time)
 	if !known && len(s.places) < maxActivePlaces {
-		s.places = append(s.places, activity{strings.Clone(place), e.Time})
+		if s.places == nil {
+			s.places = s.first[:0]
+		}
+		s.places = append(s.places, activity{place, e.Time})
 	}
-	if s.last != "" && s.last != place {
+	if s.last != 0 && s.last != place {
 		a := alternation{at: e.Time, weight: 1}
 		if discount || s.lastDiscount {
 			a.weight = discountedWeight
@@ -113,13 +147,10 @@ func (s *simultaneousState) move(place string, e *event.Event, discount bool) {
 		}
 		s.alternations = append(s.alternations, a)
 	}
-	if s.last != place {
-		s.last = strings.Clone(place)
-	}
-	s.lastDiscount = discount
+	s.last, s.lastDiscount = place, discount
 }
 
-func (s *simultaneousState) touch(place string, at event.Time) bool {
+func (s *simultaneousState) renew(place placeCode, at event.Time) bool {
 	for i := range s.places {
 		if s.places[i].place == place {
 			s.places[i].at = max(s.places[i].at, at)
@@ -141,9 +172,9 @@ func (s *simultaneousState) expire(now event.Time) {
 	for i < len(s.alternations) && s.alternations[i].at <= now-s.d.width {
 		i++
 	}
-	s.alternations = append(s.alternations[:0], s.alternations[i:]...)
+	s.alternations = slices.Delete(s.alternations, 0, i)
 	if len(s.places) == 0 {
-		s.last = ""
+		s.last = 0
 	}
 }
 
@@ -157,7 +188,7 @@ func (s *simultaneousState) weight() (w float64) {
 func (s *simultaneousState) use() parallelUse {
 	u := parallelUse{alternations: len(s.alternations)}
 	for _, p := range s.places {
-		u.places = append(u.places, p.place)
+		u.places = append(u.places, s.d.name(p.place))
 	}
 	sort.Strings(u.places)
 	return u
@@ -172,19 +203,31 @@ func (s *simultaneousState) idle(now event.Time) bool {
 	return true
 }
 
+func (s *simultaneousState) touch() int {
+	n := 0
+	for i := range s.places {
+		n += int(s.places[i].place)
+	}
+	return n
+}
+
 func (s *simultaneousState) size() int {
-	return int(unsafe.Sizeof(*s)) + cap(s.places)*int(unsafe.Sizeof(activity{})) + cap(s.alternations)*int(unsafe.Sizeof(alternation{}))
+	n := int(unsafe.Sizeof(*s)) + cap(s.alternations)*int(unsafe.Sizeof(alternation{}))
+	if cap(s.places) > len(s.first) {
+		n += cap(s.places) * int(unsafe.Sizeof(activity{}))
+	}
+	return n
 }
 
 const simultaneousVersion = 1
 
 func (s *simultaneousState) appendBinary(b []byte) ([]byte, error) {
 	b = append(b, simultaneousVersion)
-	b = wire.AppendString(b, s.last)
+	b = binary.AppendUvarint(b, uint64(s.last))
 	b = wire.AppendBool(b, s.lastDiscount)
 	b = binary.AppendUvarint(b, uint64(len(s.places)))
 	for _, p := range s.places {
-		b = wire.AppendString(b, p.place)
+		b = binary.AppendUvarint(b, uint64(p.place))
 		b = binary.AppendVarint(b, int64(p.at))
 	}
 	b = binary.AppendUvarint(b, uint64(len(s.alternations)))
@@ -198,9 +241,9 @@ func (s *simultaneousState) appendBinary(b []byte) ([]byte, error) {
 func (d *simultaneous) decode(b []byte) (state, []byte, error) {
 	r := wire.Reader{Rest: b}
 	r.Version("simultaneous", simultaneousVersion)
-	s := &simultaneousState{d: d, last: r.String(), lastDiscount: r.Bool()}
+	s := &simultaneousState{d: d, last: placeCode(r.Uvarint()), lastDiscount: r.Bool()}
 	for range r.Count(2) {
-		s.places = append(s.places, activity{r.String(), event.Time(r.Varint())})
+		s.places = append(s.places, activity{placeCode(r.Uvarint()), event.Time(r.Varint())})
 	}
 	for range r.Count(9) {
 		s.alternations = append(s.alternations, alternation{event.Time(r.Varint()), float32(r.Float())})

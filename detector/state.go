@@ -19,6 +19,8 @@ type detection interface {
 // state is what one rule remembers of one entity. Its encoding starts with a version byte.
 type state interface {
 	observe(o observation) finding
+	// touch reads what observe will read, so that it is in the processor's cache; the result means nothing.
+	touch() int
 	// idle reports whether the state, at now, is as good as a new one.
 	idle(now event.Time) bool
 	size() int
@@ -35,8 +37,6 @@ type observation struct {
 	event *event.Event
 	// now is the event's place in the order: its time, or later when it came late.
 	now event.Time
-	// name is the entity's name, for detections whose facts need one.
-	name string
 	// source is the partition of the event.
 	source event.Partition
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"net/netip"
 	"time"
 	"unsafe"
 
@@ -50,9 +49,13 @@ func (t *travel) describe(a *alert.Alert, _ state, f finding) {
 // sighting is one place of an entity.
 type sighting struct {
 	geo        *event.Geo
-	ip         netip.Addr
 	at         event.Time
 	discounted bool
+}
+
+// same reports whether two sightings are of one place and network.
+func (s sighting) same(o sighting) bool {
+	return s.geo == o.geo || s.geo.Latitude == o.geo.Latitude && s.geo.Longitude == o.geo.Longitude && s.geo.ASN == o.geo.ASN
 }
 
 func (s sighting) name() string {
@@ -80,6 +83,7 @@ type hop struct {
 type travelState struct {
 	t      *travel
 	places []sighting // the most recent last
+	first  [2]sighting
 	// weight adds up discounted hops until they count, at most an hour apart.
 	weight float64
 	lastAt event.Time
@@ -90,15 +94,13 @@ func (s *travelState) observe(o observation) finding {
 	if e.Geo == nil || !e.Geo.HasPlace {
 		return finding{}
 	}
-	here := sighting{e.Geo, e.SourceIP, e.Time, discounted(&s.t.spec.Discount, e)}
+	here := sighting{e.Geo, e.Time, discounted(&s.t.spec.Discount, e)}
 	worst, speed := s.worst(here)
 	s.remember(here)
-	f := finding{value: speed, limit: s.t.spec.SpeedKMH, detail: worst}
-	if speed <= s.t.spec.SpeedKMH {
-		return f
+	f := finding{value: speed, limit: s.t.spec.SpeedKMH}
+	if speed > s.t.spec.SpeedKMH {
+		f.suspicious, f.over, f.detail = true, s.counts(worst), worst
 	}
-	f.suspicious = true
-	f.over = s.counts(worst)
 	return f
 }
 
@@ -121,7 +123,7 @@ func (t *travel) hop(a, b sighting) (hop, bool) {
 	if a.at > b.at {
 		a, b = b, a
 	}
-	if a.geo == b.geo || a.ip == b.ip || a.geo.ASN != 0 && a.geo.ASN == b.geo.ASN || b.at-a.at > placeMemory {
+	if a.geo == b.geo || a.geo.ASN != 0 && a.geo.ASN == b.geo.ASN || b.at-a.at > placeMemory {
 		return hop{}, false
 	}
 	km := greatCircle(a.geo, b.geo) - a.geo.RadiusKM - b.geo.RadiusKM
@@ -150,7 +152,7 @@ func (s *travelState) counts(h hop) bool {
 // remember keeps the newest sighting of each place, the most recently visited places last.
 func (s *travelState) remember(here sighting) {
 	for i, p := range s.places {
-		if p.geo == here.geo || p.ip == here.ip || p.geo.Latitude == here.geo.Latitude && p.geo.Longitude == here.geo.Longitude {
+		if p.same(here) {
 			if here.at < p.at {
 				return
 			}
@@ -163,7 +165,18 @@ func (s *travelState) remember(here sighting) {
 		copy(s.places, s.places[1:])
 		s.places = s.places[:len(s.places)-1]
 	}
+	if s.places == nil {
+		s.places = s.first[:0]
+	}
 	s.places = append(s.places, here)
+}
+
+func (s *travelState) touch() int {
+	n := 0
+	for i := range s.places {
+		n += int(s.places[i].at)
+	}
+	return n
 }
 
 func (s *travelState) idle(now event.Time) bool {
@@ -176,6 +189,9 @@ func (s *travelState) idle(now event.Time) bool {
 }
 
 func (s *travelState) size() int {
+	if cap(s.places) <= len(s.first) {
+		return int(unsafe.Sizeof(*s))
+	}
 	return int(unsafe.Sizeof(*s)) + cap(s.places)*int(unsafe.Sizeof(sighting{}))
 }
 
@@ -200,7 +216,6 @@ func (s *travelState) appendBinary(b []byte) ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(len(s.places)))
 	for _, p := range s.places {
 		b = binary.AppendVarint(b, int64(p.at))
-		b = wire.AppendString(b, p.ip.String())
 		b = wire.AppendBool(b, p.discounted)
 		b = appendGeo(b, p.geo)
 	}
@@ -213,7 +228,6 @@ func (t *travel) decode(b []byte) (state, []byte, error) {
 	s := &travelState{t: t, weight: r.Float(), lastAt: event.Time(r.Varint())}
 	for range r.Count(8) {
 		p := sighting{at: event.Time(r.Varint())}
-		p.ip, _ = netip.ParseAddr(r.String())
 		p.discounted = r.Bool()
 		p.geo = readGeo(&r)
 		s.places = append(s.places, p)

@@ -166,6 +166,8 @@ func (w *workflow) finding(p pendingViolation) finding {
 	return finding{value: 1, over: true, suspicious: true, detail: v, evidence: &p.evidence}
 }
 
+func (s *workflowState) touch() int { return int(s.state) }
+
 func (s *workflowState) idle(now event.Time) bool {
 	return s.pending == nil && (s.state == s.w.auto.Start() || s.w.auto.Expired(s.state, ms(now-s.last), ms(now-s.started)))
 }

@@ -116,6 +116,14 @@ func (d *Distinct) rebase(t int64) {
 	d.base = base
 }
 
+// Touch reads what [Distinct.Add] will read, so that it is in the processor's cache. The result means nothing.
+func (d *Distinct) Touch() int {
+	if d.newest == 0 {
+		return 0
+	}
+	return int(d.entries[d.newest-1].at)
+}
+
 // Size returns the bytes that the window occupies.
 func (d *Distinct) Size() int {
 	n := int(unsafe.Sizeof(*d))
