@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/ingest/accesslog"
 )
 
 // Receiver takes what a source reads. A source calls it from one goroutine for each partition.
@@ -30,7 +31,7 @@ type Receiver interface {
 type Rejected struct {
 	Partition event.Partition
 	Offset    int64
-	Index     int32  // of the event in its record; 0 when the record as a whole was rejected
+	Index     int32 // of the event in its record; 0 when the record as a whole was rejected
 	Reason    Reason
 	Detail    string // for people: what is wrong where; never contains input values
 	Size      int    // bytes of the record
@@ -38,20 +39,18 @@ type Rejected struct {
 }
 
 // Reason is why a record was rejected: the bounded label of the counter.
-type Reason string
+type Reason = accesslog.Reason
 
 // The reasons for which records are rejected.
 const (
-	NotJSON      Reason = "not_json"      // no JSON at all, truncated, nested too deep, invalid UTF-8
-	MissingField Reason = "missing_field" // time, method, path, status or who
-	BadField     Reason = "bad_field"     // a required field of the wrong type or without meaning
-	BadTime      Reason = "bad_time"      // before 2000 or unreadable
-	Future       Reason = "future"        // later than the clock allows
-	TooLarge     Reason = "too_large"     // record or path beyond the limit
-	UnknownForm  Reason = "unknown_format"
+	NotJSON      = accesslog.NotJSON      // no JSON at all, truncated, nested too deep, invalid UTF-8
+	MissingField = accesslog.MissingField // time, method, path, status or who
+	BadField     = accesslog.BadField     // a required field of the wrong type or without meaning
+	BadTime      = accesslog.BadTime      // before 2000 or unreadable
+	Future       = accesslog.Future       // later than the clock allows
+	TooLarge     = accesslog.TooLarge     // record or path beyond the limit
+	UnknownForm  = accesslog.UnknownForm
 )
 
 // Reasons lists all reasons, so that every counter starts at 0.
-func Reasons() []Reason {
-	return []Reason{NotJSON, MissingField, BadField, BadTime, Future, TooLarge, UnknownForm}
-}
+func Reasons() []Reason { return accesslog.Reasons() }
