@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -115,22 +116,27 @@ func (d *Distinct) Value(e *event.Event) string {
 // segmentAt returns what stands in path where the first pattern that matches has the parameter.
 func segmentAt(patterns []*pattern, path, parameter string) string {
 	if !odd(path) {
-		return firstFound(patterns, cursor{rest: path}, parameter)
+		end := firstFound(patterns, cursor{text: path}, parameter)
+		return path[1+strings.LastIndexByte(path[:end], '/') : end]
 	}
-	var room [64]string
-	if found := firstFound(patterns, cursor{list: strictReading(room[:0:32], path)}, parameter); found != "" {
-		return found
+	var r room
+	s := spell(path, &r)
+	if at := firstFound(patterns, cursor{list: s.strict}, parameter); at > 0 {
+		return s.strict[at-1]
 	}
-	return firstFound(patterns, cursor{list: lenientReading(room[32:32], path)}, parameter)
+	if at := firstFound(patterns, cursor{list: s.lenient}, parameter); at > 0 {
+		return s.lenient[at-1]
+	}
+	return ""
 }
 
-func firstFound(patterns []*pattern, path cursor, parameter string) string {
+func firstFound(patterns []*pattern, path cursor, parameter string) int {
 	for _, p := range patterns {
 		if found, ok := p.match(path, lenient, p.parameter(parameter)); ok {
 			return found
 		}
 	}
-	return ""
+	return 0
 }
 
 func (d *Distinct) appendTo(b []byte) []byte {

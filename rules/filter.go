@@ -13,8 +13,15 @@ type Filter struct {
 	conditions []condition // all of them, cheap ones first
 
 	// What a Matcher must test when it knows what the event's combination decides: see [Matcher].
-	routes []condition
+	routes []routeCondition
 	late   []condition
+}
+
+// routeCondition is a condition on the route that can leave something to the path.
+type routeCondition interface {
+	condition
+	// matchFurther is match for when the route alone has not decided, with the path already taken apart.
+	matchFurther(e *event.Event, path *spelling) bool
 }
 
 // newFilter orders the conditions by what they cost: those that a few instructions decide first.
@@ -22,25 +29,23 @@ func newFilter(list []condition) *Filter {
 	f := &Filter{conditions: slices.Clone(list)}
 	slices.SortStableFunc(f.conditions, func(a, b condition) int { return cmp.Compare(cost(a), cost(b)) })
 	for _, c := range f.conditions {
-		switch {
-		case isRoute(c):
-			f.routes = append(f.routes, c)
-		case !decided(c):
+		if route, ok := isRoute(c); ok {
+			f.routes = append(f.routes, route)
+		} else if !decided(c) {
 			f.late = append(f.late, c)
 		}
 	}
 	return f
 }
 
-// isRoute reports whether the condition looks at the route, and at the path where the route leaves it open.
-func isRoute(c condition) bool {
+func isRoute(c condition) (routeCondition, bool) {
 	switch c := c.(type) {
 	case *routeIs:
-		return !c.pathOnly
+		return c, !c.pathOnly
 	case *routeIsNot:
-		return !c.pathOnly
+		return c, !c.pathOnly
 	}
-	return false
+	return nil, false
 }
 
 // decided reports whether every combination of environment, api, method, route and status decides the condition.
@@ -65,7 +70,7 @@ func (f *Filter) decide(e *event.Event, instance bool) (rest, routes verdict) {
 	rest, routes = always, always
 	for _, c := range f.conditions {
 		v := c.decide(e, instance)
-		if isRoute(c) {
+		if _, ok := isRoute(c); ok {
 			routes = both(routes, v)
 		} else {
 			rest = both(rest, v)

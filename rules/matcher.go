@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/zeebo/xxh3"
 
@@ -16,14 +17,16 @@ import (
 // and an event without an entry is merely slower.
 type Matcher struct {
 	rules  []*Rule
-	late   []uint64 // rules with conditions that no combination decides
+	api    bool // some rule asks for api or environment: else they are no part of a combination
 	sets   [][ways]combination
+	path   spelling
+	room   room
 	result []uint64
 }
 
 const (
-	matcherSets = 1024 // a power of two
-	ways        = 2
+	matcherSets = 2048 // a power of two
+	ways        = 4
 
 	// maxRemembered is the longest route, and the longest of the other texts, that is remembered.
 	maxRemembered = 512
@@ -39,8 +42,9 @@ type combination struct {
 	shape shape
 
 	// Two answers each: for a path that has the shape of the route, and for any other.
-	// possible: rules that the combination does not rule out; open: those of them whose route conditions must be tested.
-	possible, open [2][]uint64
+	// possible: rules that the combination does not rule out. open and late: those of them whose route conditions and whose
+	// other conditions it leaves undecided.
+	possible, open, late [2][]uint64
 }
 
 const (
@@ -51,11 +55,11 @@ const (
 // NewMatcher makes a Matcher for one goroutine.
 func (s *Set) NewMatcher() *Matcher {
 	words := (len(s.Rules) + 63) / 64
-	m := &Matcher{rules: s.Rules, late: make([]uint64, words), result: make([]uint64, words)}
-	for i, r := range s.Rules {
-		if len(r.Filter.late) > 0 {
-			m.late[i>>6] |= 1 << (i & 63)
-		}
+	m := &Matcher{rules: s.Rules, result: make([]uint64, words)}
+	for _, r := range s.Rules {
+		m.api = m.api || slices.ContainsFunc(r.Filter.Fields(), func(f event.Field) bool {
+			return f.Kind() == event.API || f.Kind() == event.Environment
+		})
 	}
 	m.sets = make([][ways]combination, matcherSets)
 	return m
@@ -72,14 +76,20 @@ func (m *Matcher) Match(e *event.Event) []uint64 {
 	if c.shape.contains(e.Route, e.Path) {
 		kind = instancePath
 	}
+	read := false
 	for w, possible := range c.possible[kind] {
-		test := possible & (c.open[kind][w] | m.late[w])
+		open, late := c.open[kind][w], c.late[kind][w]
+		test := open | late
 		matched := possible &^ test
 		for ; test != 0; test &= test - 1 {
-			bit := bits.TrailingZeros64(test)
-			f := m.rules[w<<6|bit].Filter
-			if (c.open[kind][w]&(1<<bit) == 0 || matchEach(f.routes, e)) && matchEach(f.late, e) {
-				matched |= 1 << bit
+			bit := test & -test
+			f := m.rules[w<<6|bits.TrailingZeros64(test)].Filter
+			if open&bit != 0 && !read {
+				m.path = spell(e.Path, &m.room)
+				read = true
+			}
+			if (open&bit == 0 || m.matchRoutes(f, e)) && (late&bit == 0 || matchLate(f, e)) {
+				matched |= bit
 			}
 		}
 		m.result[w] = matched
@@ -87,8 +97,17 @@ func (m *Matcher) Match(e *event.Event) []uint64 {
 	return m.result
 }
 
-func matchEach(list []condition, e *event.Event) bool {
-	for _, c := range list {
+func (m *Matcher) matchRoutes(f *Filter, e *event.Event) bool {
+	for _, c := range f.routes {
+		if !c.matchFurther(e, &m.path) {
+			return false
+		}
+	}
+	return true
+}
+
+func matchLate(f *Filter, e *event.Event) bool {
+	for _, c := range f.late {
 		if !c.match(e) {
 			return false
 		}
@@ -109,13 +128,18 @@ func (m *Matcher) matchAll(e *event.Event) []uint64 {
 
 // find returns what is known about the event's combination, working it out when it is new, or nil when it is too long.
 func (m *Matcher) find(e *event.Event) *combination {
-	texts := [4]string{e.Route, e.API, e.Environment, e.Method}
-	h := uint64(uint32(e.Status))
-	for _, s := range texts {
-		if len(s) > maxRemembered {
+	if len(e.Route) > maxRemembered || len(e.Method) > maxRemembered {
+		return nil
+	}
+	texts := [4]string{e.Route, e.Method}
+	h := xxh3.HashStringSeed(e.Route, uint64(uint32(e.Status))|initial(e.Method)<<32)
+	if m.api {
+		if len(e.API) > maxRemembered || len(e.Environment) > maxRemembered {
 			return nil
 		}
-		h = xxh3.HashStringSeed(s, h)
+		texts[2], texts[3] = e.API, e.Environment
+		h = xxh3.HashStringSeed(e.API, h)
+		h = xxh3.HashStringSeed(e.Environment, h)
 	}
 	set := &m.sets[h&(matcherSets-1)]
 	for i := range set {
@@ -129,11 +153,24 @@ func (m *Matcher) find(e *event.Event) *combination {
 	return c
 }
 
+// initial tells the usual methods apart.
+func initial(method string) uint64 {
+	if len(method) < 2 {
+		return 0
+	}
+	return uint64(method[0])<<8 | uint64(method[1])
+}
+
 // victim chooses the place for a new combination: a free one, else one that was not used since the last search, so that a
 // flood of combinations that never come again pushes out each other.
 func victim(set *[ways]combination) *combination {
 	for i := range set {
-		if set[i].key == nil || !set[i].used {
+		if set[i].key == nil {
+			return &set[i]
+		}
+	}
+	for i := range set {
+		if !set[i].used {
 			return &set[i]
 		}
 	}

@@ -12,9 +12,9 @@ import (
 )
 
 type (
-	logic  = func(*event.Event) bool
-	number = func(*event.Event) float64
-	text   = func(*event.Event) string
+	logicFunc  = func(*event.Event) bool
+	numberFunc = func(*event.Event) float64
+	textFunc   = func(*event.Event) string
 )
 
 func (c *compiler) binary(n *ast.BinaryNode) operand {
@@ -48,7 +48,7 @@ func (c *compiler) binary(n *ast.BinaryNode) operand {
 	return o
 }
 
-func logical(operator string, a, b logic) (logic, bool) {
+func logical(operator string, a, b logicFunc) (logicFunc, bool) {
 	if a == nil || b == nil {
 		return nil, false
 	}
@@ -58,7 +58,7 @@ func logical(operator string, a, b logic) (logic, bool) {
 	return func(e *event.Event) bool { return a(e) || b(e) }, true
 }
 
-func compare(operator string, a, b operand) (logic, bool) {
+func compare(operator string, a, b operand) (logicFunc, bool) {
 	switch {
 	case a.number != nil && b.number != nil:
 		return compareNumbers(operator, a.number, b.number), true
@@ -72,7 +72,7 @@ func compare(operator string, a, b operand) (logic, bool) {
 	return nil, false
 }
 
-func compareNumbers(operator string, a, b number) logic {
+func compareNumbers(operator string, a, b numberFunc) logicFunc {
 	switch operator {
 	case "==":
 		return func(e *event.Event) bool { return a(e) == b(e) }
@@ -89,7 +89,7 @@ func compareNumbers(operator string, a, b number) logic {
 }
 
 // compareTexts knows equality only: an order of texts is nearly always a comparison of numbers gone wrong.
-func compareTexts(operator string, a, b text) (logic, bool) {
+func compareTexts(operator string, a, b textFunc) (logicFunc, bool) {
 	switch operator {
 	case "==":
 		return func(e *event.Event) bool { return a(e) == b(e) }, true
@@ -100,7 +100,7 @@ func compareTexts(operator string, a, b text) (logic, bool) {
 }
 
 // calculate divides as IEEE 754 does: by zero gives an infinity or NaN, which compare and do not fail.
-func calculate(operator string, a, b number) (number, bool) {
+func calculate(operator string, a, b numberFunc) (numberFunc, bool) {
 	if a == nil || b == nil {
 		return nil, false
 	}
@@ -124,7 +124,7 @@ func span(a, b operand) (interval, bool) {
 	return interval{low: low, high: high}, ok && ok2 && low <= high
 }
 
-func in(a, b operand) (logic, bool) {
+func in(a, b operand) (logicFunc, bool) {
 	switch list := b.constant.(type) {
 	case []string:
 		if a.text != nil {
@@ -146,7 +146,7 @@ func in(a, b operand) (logic, bool) {
 	return nil, false
 }
 
-func textual(operator string, a, b text) (logic, bool) {
+func textual(operator string, a, b textFunc) (logicFunc, bool) {
 	if a == nil || b == nil {
 		return nil, false
 	}

@@ -171,53 +171,92 @@ func isParameter(part string) bool {
 	return len(part) > 1 && (part[0] == '{' && part[len(part)-1] == '}' || part[0] == ':' || part[0] == '<' && part[len(part)-1] == '>')
 }
 
-// match compares the pattern with the parts. It returns the part that stood at segment number want, or "".
+// match compares the pattern with the parts. It also returns the cursor's position behind the part that stood at segment
+// number want, or 0.
 //
 // When a ** has swallowed too little it is enough to go back to the last one: the segments before it have matched as early
 // as possible, which leaves the most to choose from (as with a glob's star).
-func (p *pattern) match(c cursor, how comparison, want int) (found string, ok bool) {
+func (p *pattern) match(c cursor, how comparison, want int) (found int, ok bool) {
 	i := 0
-	retry, retryAt := cursor{}, -1
+	retry, retryAt := 0, -1
 	for {
-		if i < len(p.segments) && p.segments[i].kind == manySegments {
-			i++
-			retry, retryAt = c, i
-			continue
+		if i < len(p.segments) {
+			s := &p.segments[i]
+			if s.kind == manySegments {
+				if i++; i == len(p.segments) {
+					return found, true
+				}
+				retry, retryAt = c.at, i
+				continue
+			}
+			if s.kind == literalSegment && c.take(s.text) {
+				i++
+				continue
+			}
 		}
 		part, more := c.next()
 		switch {
-		case i == len(p.segments) && (!more || retryAt == i):
+		case i == len(p.segments) && !more:
 			return found, true
 		case more && i < len(p.segments) && p.segments[i].match(part, how):
 			if i == want {
-				found = part
+				found = c.at
 			}
 			i++
 			continue
+		case retryAt < 0 || !more:
+			return 0, false
 		}
-		if retryAt < 0 || !more {
-			return "", false
-		}
-		if _, more := retry.next(); !more {
-			return "", false
-		}
-		c, i = retry, retryAt
+		c.at = retry
+		c.next()
+		retry, i = c.at, retryAt
 	}
 }
 
-// cursor walks over the segments of a path or template: of a string, or of a list that was made from one.
+// cursor walks over the segments of a path or template: of a string, or of a list that was made from one. It moves by
+// position alone, which lets the list stay on its maker's stack.
 type cursor struct {
-	rest string
+	text string
 	list []string
+	at   int
 }
 
 func (c *cursor) next() (part string, more bool) {
-	if len(c.list) > 0 {
-		part, c.list = c.list[0], c.list[1:]
-		return part, true
+	if c.list != nil {
+		if c.at == len(c.list) {
+			return "", false
+		}
+		c.at++
+		return c.list[c.at-1], true
 	}
-	part, c.rest = cutSegment(c.rest)
-	return part, part != ""
+	from := c.at
+	for from < len(c.text) && c.text[from] == '/' {
+		from++
+	}
+	to := from
+	for to < len(c.text) && c.text[to] != '/' {
+		to++
+	}
+	c.at = to
+	return c.text[from:to], to > from
+}
+
+// take moves on when the next segment is the literal, byte by byte. It is what most comparisons come to, and need not look
+// for the segment's end.
+func (c *cursor) take(literal string) bool {
+	if c.list != nil {
+		if c.at == len(c.list) || c.list[c.at] != literal {
+			return false
+		}
+		c.at++
+		return true
+	}
+	end := c.at + 1 + len(literal)
+	if end > len(c.text) || c.text[c.at] != '/' || c.text[c.at+1:end] != literal || end < len(c.text) && c.text[end] != '/' {
+		return false
+	}
+	c.at = end
+	return true
 }
 
 // cutSegment splits "//a/b" into "a" and "/b".

@@ -7,6 +7,24 @@ import "strings"
 // that. A path that is spelled oddly therefore has two readings, and a pattern matches when one of them does; an exclusion
 // (not:) never applies to such a path.
 
+// spelling is one path taken apart.
+type spelling struct {
+	odd     bool
+	strict  []string // segments; of a plain path these are what stands between the slashes
+	lenient []string // of an odd path
+}
+
+// room is where segments stand: enough for any honest path, deeper ones allocate.
+type room [2][24]string
+
+func spell(path string, r *room) spelling {
+	s := spelling{odd: odd(path), strict: strictReading(r[0][:0], path)}
+	if s.odd {
+		s.lenient = lenientReading(r[1][:0], path)
+	}
+	return s
+}
+
 // odd reports whether a path's segments are not simply what stands between its slashes.
 func odd(path string) bool {
 	if strings.IndexByte(path, ';') >= 0 || strings.IndexByte(path, '\\') >= 0 || strings.Contains(path, "/.") {
@@ -26,7 +44,7 @@ func odd(path string) bool {
 }
 
 // strictReading appends the segments of path as RFC 3986 has them (section 5.2.4): only slashes separate, and "." and ".."
-// are resolved, percent-encoded ones too.
+// are resolved, percent-encoded ones too. Empty segments are left out.
 func strictReading(segments []string, path string) []string {
 	for path != "" {
 		var part string

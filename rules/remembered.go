@@ -9,10 +9,11 @@ func (c *combination) is(texts *[4]string, status int32) bool {
 	}
 	from := uint16(0)
 	for i, s := range texts {
-		if string(c.key[from:c.ends[i]]) != s {
+		end := c.ends[i]
+		if int(end-from) != len(s) || string(c.key[from:end]) != s {
 			return false
 		}
-		from = c.ends[i]
+		from = end
 	}
 	return true
 }
@@ -35,20 +36,26 @@ func (c *combination) learn(rules []*Rule, texts *[4]string, e *event.Event) {
 
 // decide works out what the combination says about each rule.
 func (c *combination) decide(rules []*Rule, e *event.Event, kind int) {
-	words := (len(rules) + 63) / 64
 	if c.possible[kind] == nil {
-		c.possible[kind], c.open[kind] = make([]uint64, words), make([]uint64, words)
+		words := (len(rules) + 63) / 64
+		masks := make([]uint64, 3*words)
+		c.possible[kind], c.open[kind], c.late[kind] = masks[:words], masks[words:2*words], masks[2*words:]
 	}
 	clear(c.possible[kind])
 	clear(c.open[kind])
+	clear(c.late[kind])
 	for i, r := range rules {
-		early, routes := r.Filter.decide(e, kind == instancePath)
-		if early == never || routes == never {
+		rest, routes := r.Filter.decide(e, kind == instancePath)
+		if rest == never || routes == never {
 			continue
 		}
-		c.possible[kind][i>>6] |= 1 << (i & 63)
+		word, bit := i>>6, uint64(1)<<(i&63)
+		c.possible[kind][word] |= bit
 		if routes == unknown {
-			c.open[kind][i>>6] |= 1 << (i & 63)
+			c.open[kind][word] |= bit
+		}
+		if rest == unknown {
+			c.late[kind][word] |= bit
 		}
 	}
 }

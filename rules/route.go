@@ -22,25 +22,36 @@ func (c *routeIs) match(e *event.Event) bool {
 }
 
 func (c *routeIs) matchPath(path string) bool {
-	if path == "" {
-		return false
+	if !odd(path) {
+		return matchAny(c.patterns, path, lenient)
 	}
-	if odd(path) {
-		return c.matchOdd(path)
-	}
-	return matchAny(c.patterns, path, lenient)
+	var r room
+	s := spell(path, &r)
+	return c.matchSpelled(&s)
 }
 
-// matchOdd allocates only for paths of more segments than any honest one.
-func (c *routeIs) matchOdd(path string) bool {
-	var room [64]string
-	strict := strictReading(room[:0:32], path)
-	obliging := lenientReading(room[32:32], path)
-	for _, p := range c.patterns {
-		if _, ok := p.match(cursor{list: strict}, lenient, -1); ok {
+func (c *routeIs) matchSpelled(s *spelling) bool {
+	return matchList(c.patterns, s.strict, lenient) || s.odd && matchList(c.patterns, s.lenient, lenient)
+}
+
+// matchFurther is match for a route that is known not to match.
+func (c *routeIs) matchFurther(_ *event.Event, s *spelling) bool { return c.matchSpelled(s) }
+
+func matchAny(patterns []*pattern, s string, how comparison) bool {
+	if s == "" {
+		return false
+	}
+	for _, p := range patterns {
+		if _, ok := p.match(cursor{text: s}, how, -1); ok {
 			return true
 		}
-		if _, ok := p.match(cursor{list: obliging}, lenient, -1); ok {
+	}
+	return false
+}
+
+func matchList(patterns []*pattern, segments []string, how comparison) bool {
+	for _, p := range patterns {
+		if _, ok := p.match(cursor{list: segments}, how, -1); ok {
 			return true
 		}
 	}
@@ -120,22 +131,12 @@ type routeIsNot struct {
 }
 
 func (c *routeIsNot) match(e *event.Event) bool {
-	if odd(e.Path) {
-		return true
-	}
-	return !(!c.pathOnly && matchAny(c.patterns, e.Route, exact) || matchAny(c.patterns, e.Path, exact))
+	return odd(e.Path) || !(!c.pathOnly && matchAny(c.patterns, e.Route, exact) || matchAny(c.patterns, e.Path, exact))
 }
 
-func matchAny(patterns []*pattern, s string, how comparison) bool {
-	if s == "" {
-		return false
-	}
-	for _, p := range patterns {
-		if _, ok := p.match(cursor{rest: s}, how, -1); ok {
-			return true
-		}
-	}
-	return false
+// matchFurther is match for a path that is taken apart.
+func (c *routeIsNot) matchFurther(e *event.Event, s *spelling) bool {
+	return s.odd || !(matchAny(c.patterns, e.Route, exact) || matchList(c.patterns, s.strict, exact))
 }
 
 func (c *routeIsNot) decide(e *event.Event, instance bool) verdict {
