@@ -21,6 +21,14 @@ rules:
   - {id: travel, title: t, detect: travel, by: client_id}
   - {id: simultaneous, title: t, detect: simultaneous, by: client_id, across: country}
   - {id: off-hours, title: t, detect: off_hours, by: client_id, learn: {min_events: 5, min_days: 2}, new: country}
+  - id: workflow
+    title: t
+    detect: workflow
+    by: client_id
+    steps: {cart: {route: /cart}, checkout: {route: /checkout}, pay: {route: /pay}}
+    workflows: [{name: purchase, timeout: 30m, path: [cart, checkout, pay]}]
+    guard: [checkout, pay]
+    grace: 1s
 `
 
 // FuzzState shows random traffic to every kind of state, encodes and decodes it, and goes on with both: they must conclude

@@ -99,7 +99,7 @@ func (s *distinctState) observe(o observation) finding {
 		for _, scope := range o.event.Scopes {
 			s.values.Add(int64(o.event.Time), xxh3.HashStringSeed(scope, d.seed), d.width, d.bound)
 		}
-	} else if text := d.text(o.event); text != "" {
+	} else if text := d.spec.Value(o.event); text != "" {
 		s.values.Add(int64(o.event.Time), xxh3.HashStringSeed(text, d.seed), d.width, d.bound)
 	}
 	count, err := s.values.Count(int64(o.now), d.width)
@@ -108,13 +108,6 @@ func (s *distinctState) observe(o observation) finding {
 		value: float64(count), limit: float64(limit), err: err, growing: true,
 		over: count > limit, suspicious: 2*count >= limit,
 	}
-}
-
-func (d *distinct) text(e *event.Event) string {
-	if d.spec.Segment > 0 {
-		return event.Segment(e.Path, d.spec.Segment)
-	}
-	return d.spec.Count.Text(e)
 }
 
 func (s *distinctState) touch() int { return s.values.Touch() }

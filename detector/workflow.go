@@ -94,13 +94,16 @@ func (s *workflowState) step(next uint16, symbol uint8, verdict rules.Verdict, a
 	if verdict == rules.Stay {
 		return
 	}
-	if s.state == s.w.auto.Start() || s.started == 0 {
-		s.started, s.length = at, 0
-	}
-	s.state, s.last = next, at
 	if verdict == rules.Advance {
+		if s.state == s.w.auto.Start() {
+			s.length = 0
+		}
+		if s.w.auto.Begins(symbol) {
+			s.started = at
+		}
 		s.note(symbol)
 	}
+	s.state, s.last = next, at
 }
 
 func (s *workflowState) note(symbol uint8) {
@@ -113,8 +116,8 @@ func (s *workflowState) note(symbol uint8) {
 }
 
 func (s *workflowState) expire(at event.Time) {
-	if s.state != s.w.auto.Start() && s.w.auto.Expired(s.state, ms(at-s.last), ms(at-s.started)) {
-		s.state, s.started, s.length = s.w.auto.Start(), 0, 0
+	if s.w.auto.Expired(s.state, ms(at-s.last), ms(at-s.started)) {
+		s.state, s.length = s.w.auto.Start(), 0
 	}
 }
 
@@ -213,9 +216,6 @@ func (w *workflow) decode(b []byte) (state, []byte, error) {
 	s := &workflowState{w: w, state: uint16(r.Uvarint())}
 	s.length = uint8(copy(s.path[:], r.String()))
 	s.last, s.started = event.Time(r.Varint()), event.Time(r.Varint())
-	if int(s.state) >= w.auto.States() {
-		return nil, nil, fmt.Errorf("%w: workflow state %d of %d", wire.ErrCorrupt, s.state, w.auto.States())
-	}
 	if r.Bool() {
 		p := &pendingViolation{symbol: r.Byte(), due: event.Time(r.Varint()), at: event.Time(r.Varint()), state: uint16(r.Uvarint()), path: []byte(r.String())}
 		if err := json.Unmarshal([]byte(r.String()), &p.evidence); err != nil && r.Err == nil {
@@ -223,5 +223,23 @@ func (w *workflow) decode(b []byte) (state, []byte, error) {
 		}
 		s.pending = p
 	}
+	if r.Err == nil && !w.valid(s) {
+		return nil, nil, fmt.Errorf("%w: the workflow has no such state or step", wire.ErrCorrupt)
+	}
 	return s, r.Rest, r.Err
+}
+
+// valid reports whether the automaton has the state's numbers.
+func (w *workflow) valid(s *workflowState) bool {
+	states, symbols := w.auto.States(), w.auto.Symbols()
+	ok := int(s.state) < states
+	steps := s.path[:s.length]
+	if p := s.pending; p != nil {
+		ok = ok && int(p.state) < states && int(p.symbol) < symbols
+		steps = append(append([]uint8(nil), steps...), p.path...)
+	}
+	for _, symbol := range steps {
+		ok = ok && int(symbol) < symbols
+	}
+	return ok
 }
