@@ -63,7 +63,7 @@ func (f *generateFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.Uint64Var(&f.cfg.Seed, "seed", f.cfg.Seed, "number that everything follows from")
 	flags.StringSliceVar(&f.scenarios, "scenario", []string{"all"}, "`names`, or all, misuse, benign, none; name=3 for three of them")
-	flags.IntVar(&f.cfg.Clients, "clients", 0, "callers, people and machines (0: 50 × rate, at least 2,000)")
+	flags.IntVar(&f.cfg.Clients, "clients", 0, "callers, people and machines (0: 100 × rate, at least 2,000)")
 	flags.Float64Var(&f.cfg.Rate, "rate", f.cfg.Rate, "ordinary calls a second, on average; scenarios come on top")
 	flags.Var(&days{&f.cfg.Duration}, "duration", "event time to cover: 90s, 10m, 6h, 14d")
 	flags.StringVar(&f.start, "start", f.cfg.Start.Format(time.RFC3339), "event `time` of the beginning, RFC 3339, or now")
