@@ -6,11 +6,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
 	kafka "github.com/segmentio/kafka-go"
 )
 
-// Config says which topic takes the alerts.
+// Config says which topic of which cluster takes the alerts.
 type Config struct {
+	connection.Config `yaml:",inline"`
+
 	Topic string `yaml:"topic"`
 
 	// Partitions of the topic when it is missing and has to be created, with the replication of the cluster's default; 0:
@@ -30,12 +33,14 @@ var compressions = map[string]kafka.Compression{
 
 // DefaultConfig fits the defaults of Apache Kafka.
 func DefaultConfig() Config {
-	return Config{Topic: "gatewatch-alerts", MaxBatchBytes: 1_000_000, Compression: "zstd"}
+	return Config{
+		Config: connection.DefaultConfig(), Topic: "gatewatch-alerts", MaxBatchBytes: 1_000_000, Compression: "zstd",
+	}
 }
 
 // Validate reports everything that is wrong with c.
 func (c Config) Validate() error {
-	var errs []error
+	errs := []error{c.Config.Validate()}
 	if c.Topic == "" {
 		errs = append(errs, errors.New("topic is missing"))
 	}

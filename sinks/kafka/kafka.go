@@ -10,12 +10,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
 	"github.com/gatewatch/gatewatch/sinks"
 	kafka "github.com/segmentio/kafka-go"
 )
@@ -27,13 +27,17 @@ type Sink struct {
 	balancer kafka.Balancer
 }
 
-// New returns a sink for a valid configuration; transport is one that no one else closes.
-func New(c Config, brokers net.Addr, transport *kafka.Transport) *Sink {
+// New returns a sink for a valid configuration. It reads certificates but does not connect: the cluster may come later.
+func New(c Config) (*Sink, error) {
+	cluster, err := connection.New(c.Config)
+	if err != nil {
+		return nil, fmt.Errorf("set up kafka sink: %w", err)
+	}
 	return &Sink{
 		config:   c,
-		client:   &kafka.Client{Addr: brokers, Transport: transport},
+		client:   &kafka.Client{Addr: cluster.Addr(), Transport: cluster.Transport()},
 		balancer: kafka.Murmur2Balancer{Consistent: true},
-	}
+	}, nil
 }
 
 // Name implements [sinks.Sink].
@@ -124,9 +128,17 @@ func (s *Sink) partitions(ctx context.Context) ([]int, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look up topic %s at %s: %w", s.config.Topic, s.client.Addr, err)
+		return nil, fmt.Errorf("look up topic %s at %s: %w", s.config.Topic, s.client.Addr, advise(err))
 	}
 	return found, nil
+}
+
+// advise adds what to do about errors that only an operator can repair.
+func advise(err error) error {
+	if advice := connection.Advice(err); advice != "" {
+		return fmt.Errorf("%w (%s)", err, advice)
+	}
+	return err
 }
 
 func (s *Sink) lookup(ctx context.Context) ([]int, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -11,13 +12,16 @@ import (
 	"time"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
 	"github.com/gatewatch/gatewatch/sinks"
 	"github.com/gatewatch/gatewatch/sinks/sinktest"
+	"github.com/goccy/go-yaml"
 	kafka "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
 const topic = "alerts"
@@ -25,7 +29,8 @@ const topic = "alerts"
 // broker is a Kafka cluster in this process that can be broken.
 type broker struct {
 	*kfake.Cluster
-	state atomic.Int32
+	state  atomic.Int32
+	reader []kgo.Opt // how records are read back
 }
 
 const (
@@ -60,14 +65,20 @@ func (b *broker) become(state int32) func(*testing.T) func() {
 	}
 }
 
-func (b *broker) open(c Config) *Sink {
-	return New(c, kafka.TCP(b.ListenAddrs()...), &kafka.Transport{MetadataTTL: 10 * time.Millisecond})
+// config is that of a sink to the broker.
+func (b *broker) config() Config {
+	c := DefaultConfig()
+	c.Brokers, c.Topic = b.ListenAddrs(), topic
+	return c
 }
 
-func config() Config {
-	c := DefaultConfig()
-	c.Topic = topic
-	return c
+func open(t *testing.T, c Config) *Sink {
+	t.Helper()
+	must(t, c.Validate())
+	s, err := New(c)
+	must(t, err)
+	s.client.Transport.(*kafka.Transport).MetadataTTL = 10 * time.Millisecond // what is repaired shows at once
+	return s
 }
 
 func must(t *testing.T, err error) {
@@ -84,7 +95,7 @@ func (b *broker) records(t *testing.T) (all []*kgo.Record) {
 	for _, p := range b.PartitionInfos(topic) {
 		want += p.HighWatermark
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.ListenAddrs()...), kgo.ConsumeTopics(topic))
+	client, err := kgo.NewClient(append(b.reader, kgo.SeedBrokers(b.ListenAddrs()...), kgo.ConsumeTopics(topic))...)
 	must(t, err)
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -113,7 +124,7 @@ func TestConformance(t *testing.T) {
 			sinktest.Run(t, func(t *testing.T) sinktest.Target {
 				b := newBroker(t, kfake.SeedTopics(partitions, topic))
 				return sinktest.Target{
-					Open:     func(*testing.T) sinks.Sink { return b.open(config()) },
+					Open:     func(t *testing.T) sinks.Sink { return open(t, b.config()) },
 					Received: b.alerts,
 					Down:     b.become(down),
 					Hang:     b.become(hanging),
@@ -123,9 +134,59 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// With credentials, which must show nowhere.
+func TestConformanceWithSASL(t *testing.T) {
+	sinktest.Run(t, func(t *testing.T) sinktest.Target {
+		b := secured(t)
+		return sinktest.Target{
+			Open:     func(t *testing.T) sinks.Sink { return open(t, withPassword(b.config(), "correct-horse")) },
+			Received: b.alerts,
+			Down:     b.become(down),
+			Hang:     b.become(hanging),
+			Secrets:  []string{"correct-horse"},
+		}
+	})
+}
+
+func secured(t *testing.T) *broker {
+	t.Helper()
+	b := newBroker(t, kfake.SeedTopics(2, topic), kfake.EnableSASL(), kfake.Superuser("PLAIN", "gatewatch", "correct-horse"))
+	b.reader = append(b.reader, kgo.SASL(plain.Auth{User: "gatewatch", Pass: "correct-horse"}.AsMechanism()))
+	return b
+}
+
+func withPassword(c Config, password string) Config {
+	c.SASL = connection.SASL{Mechanism: connection.Plain, Username: "gatewatch", Password: password}
+	return c
+}
+
+func TestWrongPasswordMayBeRepaired(t *testing.T) {
+	b := secured(t)
+	s := open(t, withPassword(b.config(), "hunter2"))
+	err := s.Check(t.Context())
+	if err == nil || !strings.Contains(err.Error(), b.ListenAddrs()[0]) || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("error: %v", err)
+	}
+	if refused := (*sinks.RefusedError)(nil); errors.As(s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)}), &refused) {
+		t.Error("wrong credentials taken for wrong alerts")
+	}
+	must(t, s.Close(t.Context()))
+}
+
+// The broker of these tests hangs up on wrong credentials; a real one says so.
+func TestErrorsCarryAdvice(t *testing.T) {
+	err := advise(fmt.Errorf("metadata: %w", kafka.SASLAuthenticationFailed))
+	if !errors.Is(err, kafka.SASLAuthenticationFailed) || !strings.Contains(err.Error(), "sasl.password") {
+		t.Errorf("error: %v", err)
+	}
+	if err := advise(kafka.LeaderNotAvailable); err != kafka.LeaderNotAvailable {
+		t.Errorf("advice on what passes by itself: %v", err)
+	}
+}
+
 func TestRecord(t *testing.T) {
 	b := newBroker(t, kfake.SeedTopics(3, topic))
-	s := b.open(config())
+	s := open(t, b.config())
 	a := sinktest.Alert(1, 1)
 	must(t, s.Deliver(t.Context(), []*alert.Alert{a}))
 	r := b.records(t)[0]
@@ -149,7 +210,7 @@ func TestRecord(t *testing.T) {
 
 func TestMissingTopic(t *testing.T) {
 	b := newBroker(t)
-	s := b.open(config())
+	s := open(t, b.config())
 	err := s.Check(t.Context())
 	if err == nil || !strings.Contains(err.Error(), topic) || !strings.Contains(err.Error(), b.ListenAddrs()[0]) {
 		t.Errorf("the error must name topic and broker: %v", err)
@@ -157,9 +218,9 @@ func TestMissingTopic(t *testing.T) {
 	if refused := (*sinks.RefusedError)(nil); errors.As(s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)}), &refused) {
 		t.Error("a topic that may still come is no refusal")
 	}
-	c := config()
+	c := b.config()
 	c.Partitions = 4
-	s = b.open(c)
+	s = open(t, c)
 	awaitNoError(t, func() error { return s.Check(t.Context()) })
 	if n := len(b.PartitionInfos(topic)); n != 4 {
 		t.Errorf("%d partitions, want 4", n)
@@ -178,9 +239,9 @@ func awaitNoError(t *testing.T, f func() error) {
 
 func TestLargeAlertIsRefusedAlone(t *testing.T) {
 	b := newBroker(t, kfake.SeedTopics(2, topic))
-	c := config()
+	c := b.config()
 	c.MaxBatchBytes = 4000
-	s := b.open(c)
+	s := open(t, c)
 	large := sinktest.Alert(2, 1)
 	large.Summary = strings.Repeat("x", 4000)
 	err := s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1), large, sinktest.Alert(3, 1), sinktest.Alert(4, 1)})
@@ -198,13 +259,13 @@ func TestRequestsAreBounded(t *testing.T) {
 		sizes = append(sizes, len(req.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Records))
 		return nil, nil, false
 	})
-	c := config()
+	c := b.config()
 	c.MaxBatchBytes, c.Compression = 5000, "none"
 	var batch []*alert.Alert
 	for n := range 20 {
 		batch = append(batch, sinktest.Alert(n, 1))
 	}
-	must(t, b.open(c).Deliver(t.Context(), batch))
+	must(t, open(t, c).Deliver(t.Context(), batch))
 	if len(sizes) < 2 || slices.Max(sizes) > c.MaxBatchBytes || slices.Max(sizes) < c.MaxBatchBytes/2 {
 		t.Errorf("sizes of requests: %v, limit %d", sizes, c.MaxBatchBytes)
 	}
@@ -226,11 +287,11 @@ func TestBrokerRefusesWhatIsTooLarge(t *testing.T) {
 	b := newBroker(t)
 	limit := "2000"
 	must(t, b.CreateTopic(topic, 1, map[string]string{"max.message.bytes": limit}))
-	c := config()
+	c := b.config()
 	c.Compression = "none"
 	large := sinktest.Alert(2, 1)
 	large.Summary = strings.Repeat("x", 4000)
-	s := b.open(c)
+	s := open(t, c)
 	refusedOnly(t, s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1), large, sinktest.Alert(3, 1)}), 1)
 	if n := len(b.alerts(t)); n != 2 {
 		t.Errorf("%d alerts arrived, want 2", n)
@@ -246,7 +307,7 @@ func TestPartitionThatFailsIsRetriedAlone(t *testing.T) {
 		failed = produce.Topics[0].Partitions[0].Partition
 		return refuseProduce(produce, kerr.NotEnoughReplicas), nil, true
 	})
-	s := b.open(config())
+	s := open(t, b.config())
 	var batch []*alert.Alert
 	for n := range 30 {
 		batch = append(batch, sinktest.Alert(n, 1))
@@ -301,8 +362,14 @@ func refuseProduce(req *kmsg.ProduceRequest, reason *kerr.Error) *kmsg.ProduceRe
 
 func TestConfig(t *testing.T) {
 	must(t, DefaultConfig().Validate())
+	c := DefaultConfig()
+	text := "brokers: [a:1, b:2]\nsasl: {mechanism: PLAIN, username: u, password: p}\ntopic: misuse\n"
+	must(t, yaml.UnmarshalWithOptions([]byte(text), &c, yaml.Strict()))
+	if len(c.Brokers) != 2 || c.SASL.Username != "u" || c.Topic != "misuse" || c.ClientID != DefaultConfig().ClientID {
+		t.Errorf("decoded %+v", c)
+	}
 	err := Config{Partitions: -1, Compression: "rar"}.Validate()
-	for _, want := range []string{"topic", "partitions", "max_batch_bytes", `"rar"`} {
+	for _, want := range []string{"brokers", "topic", "partitions", "max_batch_bytes", `"rar"`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}
