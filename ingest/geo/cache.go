@@ -2,6 +2,7 @@ package geo
 
 import (
 	"encoding/binary"
+	"errors"
 	"math/bits"
 	"net/netip"
 
@@ -19,8 +20,8 @@ type Cache struct {
 	buckets [][2]entry
 	shift   int
 
-	// shared has one answer for each combination of records, so that the addresses of one network share it.
-	shared map[event.Geo]*event.Geo
+	// shared has the answer for each combination of records, so that it is put together once for all addresses of a network.
+	shared map[records]*event.Geo
 
 	hits, misses, failures int
 }
@@ -73,7 +74,7 @@ func (c *Cache) Lookup(addr netip.Addr) *event.Geo {
 func (c *Cache) reset() {
 	c.set = c.db.current.Load()
 	clear(c.buckets)
-	c.shared = map[event.Geo]*event.Geo{}
+	c.shared = map[records]*event.Geo{}
 }
 
 func (c *Cache) ask(addr netip.Addr) *event.Geo {
@@ -81,20 +82,20 @@ func (c *Cache) ask(addr netip.Addr) *event.Geo {
 	if !isPublic(addr) {
 		return nil
 	}
-	geo, err := c.set.lookup(addr)
+	at, results, err := c.set.find(addr)
+	geo, known := c.shared[at]
+	if !known {
+		var broken error
+		geo, broken = c.set.answer(at, results)
+		err = errors.Join(err, broken)
+		if len(c.shared) == maxShared {
+			clear(c.shared)
+		}
+		c.shared[at] = geo
+	}
 	if err != nil {
 		c.failures++
 	}
-	if geo == nil {
-		return nil
-	}
-	if same := c.shared[*geo]; same != nil {
-		return same
-	}
-	if len(c.shared) == maxShared {
-		clear(c.shared)
-	}
-	c.shared[*geo] = geo
 	return geo
 }
 

@@ -9,10 +9,14 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/oschwald/maxminddb-golang/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatewatch/gatewatch/detector/event"
 )
+
+// MaxDatabases is how many databases can be used together.
+const MaxDatabases = 8
 
 // Config names the databases. It is the YAML form.
 type Config struct {
@@ -24,6 +28,9 @@ func DefaultConfig() Config { return Config{Databases: []string{}} }
 
 // Validate checks that each file is named once. That the files are there is checked when they are opened.
 func (c Config) Validate() error {
+	if len(c.Databases) > MaxDatabases {
+		return fmt.Errorf("databases: %d files, the limit is %d", len(c.Databases), MaxDatabases)
+	}
 	for i, path := range c.Databases {
 		if path == "" {
 			return fmt.Errorf("databases: file name %d is empty", i+1)
@@ -65,7 +72,7 @@ func Open(paths []string, opts Options) (*Databases, error) {
 	if all != nil {
 		return nil, all
 	}
-	return newDatabases(files, opts), nil
+	return newDatabases(files, opts)
 }
 
 // OpenBytes uses databases that are in memory already, such as embedded ones. The bytes must not be changed.
@@ -78,17 +85,20 @@ func OpenBytes(contents [][]byte, opts Options) (*Databases, error) {
 		}
 		files = append(files, f)
 	}
-	return newDatabases(files, opts), nil
+	return newDatabases(files, opts)
 }
 
-func newDatabases(files []*file, opts Options) *Databases {
+func newDatabases(files []*file, opts Options) (*Databases, error) {
+	if len(files) > MaxDatabases {
+		return nil, fmt.Errorf("open GeoIP databases: %d files, the limit is %d", len(files), MaxDatabases)
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	db := &Databases{log: opts.Logger, metrics: newMetrics(opts.Registerer), failed: map[string]string{}}
 	db.current.Store(&set{files})
 	db.metrics.loaded(files)
-	return db
+	return db, nil
 }
 
 // Knows says what kinds of question the databases answer.
@@ -150,24 +160,37 @@ func (db *Databases) broken(path string, err error) {
 	db.log.Error("GeoIP database not reloaded, the old one stays in use", "file", path, "error", err)
 }
 
-// lookup asks all databases. The keys, where each of them has its record, identify the answer.
-func (s *set) lookup(addr netip.Addr) (g *event.Geo, err error) {
-	var found event.Geo
-	for _, f := range s.files {
-		result := f.reader.Lookup(addr)
-		if e := result.Err(); e != nil {
+// records says where the databases have their records for one address, 0 where one has none: all addresses with the same
+// records have the same answer.
+type records [MaxDatabases]uintptr
+
+// find asks all databases for their records, but does not read those.
+func (s *set) find(addr netip.Addr) (at records, results [MaxDatabases]maxminddb.Result, err error) {
+	for i, f := range s.files {
+		results[i] = f.reader.Lookup(addr)
+		if e := results[i].Err(); e != nil {
 			err = errors.Join(err, e)
-			continue
+		} else if results[i].Found() {
+			at[i] = results[i].Offset() + 1
 		}
-		if result.Found() {
-			err = errors.Join(err, f.form.add(&found, result))
+	}
+	return at, results, err
+}
+
+// answer puts together what the records say.
+func (s *set) answer(at records, results [MaxDatabases]maxminddb.Result) (*event.Geo, error) {
+	found := new(event.Geo)
+	var err error
+	for i, f := range s.files {
+		if at[i] > 0 {
+			err = errors.Join(err, f.form.add(found, results[i]))
 		}
 	}
 	if found.Continent == "" {
 		found.Continent = continentOf[found.Country]
 	}
-	if found == (event.Geo{}) {
+	if *found == (event.Geo{}) {
 		return nil, err
 	}
-	return &found, err
+	return found, err
 }
