@@ -1,0 +1,297 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/gatewatch/gatewatch/ingest"
+	"github.com/gatewatch/gatewatch/ingest/geo"
+	"github.com/gatewatch/gatewatch/ingest/kafka"
+	"github.com/gatewatch/gatewatch/sinks"
+	"github.com/gatewatch/gatewatch/sinks/clickhouse"
+	filesink "github.com/gatewatch/gatewatch/sinks/file"
+	kafkasink "github.com/gatewatch/gatewatch/sinks/kafka"
+)
+
+// config is gatewatch.yaml. deploy/gatewatch.yaml shows every option with its default.
+type config struct {
+	Kafka           kafka.Config      `yaml:"kafka"`
+	Ingest          ingest.Config     `yaml:"ingest"`
+	Geo             geo.Config        `yaml:"geo"`
+	Rules           rulesConfig       `yaml:"rules"`
+	Engine          engineConfig      `yaml:"engine"`
+	DeadLetters     deadLettersConfig `yaml:"dead_letters"`
+	Sinks           sinksConfig       `yaml:"sinks"`
+	HTTP            httpConfig        `yaml:"http"`
+	Log             logConfig         `yaml:"log"`
+	ShutdownTimeout time.Duration     `yaml:"shutdown_timeout"`
+}
+
+// rulesConfig says which rules run. Without paths it is the shipped pack.
+type rulesConfig struct {
+	Paths []string `yaml:"paths"`
+	Watch bool     `yaml:"watch"` // reload when a file changes; SIGHUP reloads in any case
+}
+
+type engineConfig struct {
+	Disorder         time.Duration `yaml:"disorder"`
+	Workers          int           `yaml:"workers"`            // 0: one for each core
+	MaxPendingEvents int           `yaml:"max_pending_events"` // of one partition that is ahead of the others
+}
+
+type deadLettersConfig struct {
+	File     string `yaml:"file"`
+	MaxBytes int64  `yaml:"max_bytes"`
+	Topic    string `yaml:"topic"` // in the cluster of the source; used instead of the file when it is set
+	Alerts   string `yaml:"alerts"`
+}
+
+// sinksConfig holds the destinations. One takes part when it is named in the file.
+type sinksConfig struct {
+	Stdout     stdoutSink     `yaml:"stdout"`
+	File       fileSink       `yaml:"file"`
+	Kafka      kafkaSink      `yaml:"kafka"`
+	ClickHouse clickhouseSink `yaml:"clickhouse"`
+
+	named map[string]bool
+}
+
+type stdoutSink struct {
+	Queue sinks.Config `yaml:"queue"`
+}
+
+type fileSink struct {
+	filesink.Config `yaml:",inline"`
+	Queue           sinks.Config `yaml:"queue"`
+}
+
+type kafkaSink struct {
+	kafkasink.Config `yaml:",inline"`
+	Queue            sinks.Config `yaml:"queue"`
+}
+
+type clickhouseSink struct {
+	clickhouse.Config `yaml:",inline"`
+	Queue             sinks.Config `yaml:"queue"`
+}
+
+type httpConfig struct {
+	Listen string `yaml:"listen"` // empty: no metrics
+}
+
+type logConfig struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // text or json
+}
+
+func defaultConfig() config {
+	return config{
+		Kafka: kafka.DefaultConfig(), Ingest: ingest.DefaultConfig(), Geo: geo.DefaultConfig(),
+		Rules:       rulesConfig{Watch: true, Paths: []string{}},
+		Engine:      engineConfig{Disorder: 2 * time.Second, MaxPendingEvents: 1 << 20},
+		DeadLetters: deadLettersConfig{File: "gatewatch-dead-letters.jsonl", MaxBytes: 256 << 20, Alerts: "gatewatch-refused-alerts.jsonl"},
+		Sinks: sinksConfig{
+			Stdout:     stdoutSink{Queue: sinks.DefaultConfig()},
+			File:       fileSink{filesink.DefaultConfig(), sinks.DefaultConfig()},
+			Kafka:      kafkaSink{kafkasink.DefaultConfig(), sinks.DefaultConfig()},
+			ClickHouse: clickhouseSink{clickhouse.DefaultConfig(), clickhouse.DefaultQueue()},
+		},
+		HTTP: httpConfig{Listen: "127.0.0.1:9095"}, Log: logConfig{Level: "info", Format: "text"},
+		ShutdownTimeout: 20 * time.Second,
+	}
+}
+
+// readConfig reads the file; every mistake in it is an error with its position.
+func readConfig(path string) (config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return config{}, usagef("read configuration: %w", err)
+	}
+	c, err := parseConfig(text)
+	if err != nil {
+		return config{}, usagef("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+func parseConfig(text []byte) (config, error) {
+	c := defaultConfig()
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return c, errors.New(yaml.FormatError(err, false, true))
+	}
+	if len(file.Docs) > 1 {
+		return c, errors.New("the file holds several documents; one is enough")
+	}
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+		return c, c.validate()
+	}
+	body := file.Docs[0].Body
+	if err := resolveSecrets(body); err != nil {
+		return c, err
+	}
+	c.Sinks.named = namedSinks(body)
+	if err := yaml.NodeToValue(body, &c, yaml.Strict()); err != nil {
+		return c, errors.New(yaml.FormatError(err, false, true))
+	}
+	return c, c.validate()
+}
+
+// validate reports everything that is wrong, section by section.
+func (c *config) validate() error {
+	var errs []error
+	section := func(name string, err error) {
+		if err != nil {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				errs = append(errs, fmt.Errorf("%s: %s", name, line))
+			}
+		}
+	}
+	section("kafka", c.Kafka.Validate())
+	section("ingest", c.Ingest.Validate())
+	section("geo", c.Geo.Validate())
+	section("engine", c.Engine.validate())
+	section("dead_letters", c.DeadLetters.validate())
+	section("log", c.Log.validate())
+	if c.ShutdownTimeout <= 0 {
+		section("shutdown_timeout", errors.New("must be positive"))
+	}
+	if len(c.Sinks.named) == 0 {
+		section("sinks", errors.New("is empty; name at least one of stdout, file, kafka, clickhouse"))
+	}
+	for name, validate := range map[string]func() error{
+		"file": c.Sinks.File.Validate, "kafka": c.Sinks.Kafka.Validate, "clickhouse": c.Sinks.ClickHouse.Validate,
+	} {
+		if c.Sinks.named[name] {
+			section("sinks."+name, validate())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c engineConfig) validate() error {
+	var errs []error
+	if c.Disorder < 0 || c.Disorder > time.Hour {
+		errs = append(errs, fmt.Errorf("disorder is %v, must be between 0s and 1h", c.Disorder))
+	}
+	if c.Workers < 0 || c.Workers > 1024 {
+		errs = append(errs, fmt.Errorf("workers is %d, must be between 0 and 1024", c.Workers))
+	}
+	if c.MaxPendingEvents < 1 {
+		errs = append(errs, fmt.Errorf("max_pending_events is %d, must be positive", c.MaxPendingEvents))
+	}
+	return errors.Join(errs...)
+}
+
+func (c deadLettersConfig) validate() error {
+	if c.File == "" && c.Topic == "" {
+		return errors.New("name a file or a topic")
+	}
+	if c.Alerts == "" {
+		return errors.New("alerts is empty; name the file that keeps what a sink refuses")
+	}
+	if c.MaxBytes < 1<<16 {
+		return fmt.Errorf("max_bytes is %d, must be at least %d", c.MaxBytes, 1<<16)
+	}
+	return nil
+}
+
+func (c logConfig) validate() error {
+	if _, err := c.handler(os.Stderr); err != nil {
+		return err
+	}
+	return nil
+}
+
+func namedSinks(body ast.Node) map[string]bool {
+	named := map[string]bool{}
+	for _, v := range mappingValues(child(body, "sinks")) {
+		named[v.Key.String()] = true
+	}
+	return named
+}
+
+func mappingValues(n ast.Node) []*ast.MappingValueNode {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}
+	}
+	return nil
+}
+
+func child(n ast.Node, key string) ast.Node {
+	for _, v := range mappingValues(n) {
+		if v.Key.String() == key {
+			return v.Value
+		}
+	}
+	return nil
+}
+
+// secretKeys are the options whose value may be {env: NAME} or {file: PATH} instead of text.
+var secretKeys = map[string]bool{"password": true, "privacy_key": true, "username": true}
+
+// resolveSecrets replaces {env: NAME} and {file: PATH} by what the environment or the file holds. A secret never comes from
+// the command line, where every user of the machine sees it.
+func resolveSecrets(n ast.Node) error {
+	if sequence, ok := n.(*ast.SequenceNode); ok {
+		for _, v := range sequence.Values {
+			if err := resolveSecrets(v); err != nil {
+				return err
+			}
+		}
+	}
+	for _, v := range mappingValues(n) {
+		if !secretKeys[v.Key.String()] || len(mappingValues(v.Value)) == 0 {
+			if err := resolveSecrets(v.Value); err != nil {
+				return err
+			}
+			continue
+		}
+		secret, err := readSecret(v.Value)
+		if err != nil {
+			position := v.Value.GetToken().Position
+			return fmt.Errorf("[%d:%d] %s: %w", position.Line, position.Column, v.Key, err)
+		}
+		node, err := yaml.ValueToNode(secret)
+		if err != nil {
+			return fmt.Errorf("%s: %w", v.Key, err)
+		}
+		v.Value = node
+	}
+	return nil
+}
+
+func readSecret(n ast.Node) (string, error) {
+	values := mappingValues(n)
+	if len(values) != 1 {
+		return "", errors.New("write {env: NAME} or {file: PATH}")
+	}
+	name := strings.Trim(values[0].Value.String(), `"'`)
+	switch values[0].Key.String() {
+	case "env":
+		secret, ok := os.LookupEnv(name)
+		if !ok || secret == "" {
+			return "", fmt.Errorf("the environment variable %s is not set", name)
+		}
+		return secret, nil
+	case "file":
+		text, err := os.ReadFile(filepath.Clean(name))
+		if err != nil {
+			return "", err
+		}
+		return strings.TrimRight(string(text), "\r\n"), nil
+	}
+	return "", errors.New("write {env: NAME} or {file: PATH}")
+}
+

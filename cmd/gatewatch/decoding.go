@@ -1,0 +1,51 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatewatch/gatewatch/ingest"
+	"github.com/gatewatch/gatewatch/ingest/accesslog"
+	"github.com/gatewatch/gatewatch/ingest/geo"
+	"github.com/gatewatch/gatewatch/rules"
+)
+
+// decoding makes the decoders of one process: they share databases, metrics and what they keep of query strings.
+type decoding struct {
+	options ingest.Options
+	query   *accesslog.QueryNames
+}
+
+func newDecoding(c ingest.Config, databases *geo.Databases, registerer prometheus.Registerer) *decoding {
+	d := &decoding{options: c.Options(), query: accesslog.NewQueryNames()}
+	d.options.Geo = databases
+	d.options.Query = d.query
+	d.options.Metrics = ingest.NewMetrics(registerer)
+	d.options.Now = time.Now
+	return d
+}
+
+func (d *decoding) newDecoder() *ingest.Decoder { return ingest.NewDecoder(d.options) }
+
+// use tells the decoders which query parameters the rules look at.
+func (d *decoding) use(set *rules.Set) { d.query.Set(set.QueryParams()...) }
+
+// warnBlind says which rules cannot see for lack of a GeoIP database; the others run.
+func warnBlind(log *slog.Logger, set *rules.Set, databases *geo.Databases) {
+	var places, networks, anonymisers bool
+	if databases != nil {
+		places, networks, anonymisers = databases.Knows()
+	}
+	var blind []string
+	for _, r := range set.Rules {
+		need := r.NeedsGeo()
+		if need.City && !places || need.ASN && !networks || need.Anonymity && !anonymisers {
+			blind = append(blind, r.ID)
+		}
+	}
+	if len(blind) > 0 {
+		log.Warn("some rules see nothing without a GeoIP database; name databases under geo", "rules", blind)
+	}
+}
