@@ -31,11 +31,11 @@ func locatable(f event.Field, e *event.Event) bool {
 	return present(f, e)
 }
 
-func (c *not) decide(e *event.Event, instance bool) verdict {
+func (c *not) decide(e *event.Event, path *template) verdict {
 	if c.known != (event.Field{}) {
 		return unknown
 	}
-	return c.inner.decide(e, instance).negated()
+	return c.inner.decide(e, path).negated()
 }
 
 func (c *not) appendTo(b []byte) []byte { return c.inner.appendTo(append(b, '!')) }
@@ -60,10 +60,10 @@ func (c *all) match(e *event.Event) bool {
 	return true
 }
 
-func (c *all) decide(e *event.Event, instance bool) verdict {
+func (c *all) decide(e *event.Event, path *template) verdict {
 	result := always
 	for _, x := range c.list {
-		switch x.decide(e, instance) {
+		switch x.decide(e, path) {
 		case never:
 			return never
 		case unknown:
@@ -89,10 +89,10 @@ func (c *anyOf) match(e *event.Event) bool {
 	return false
 }
 
-func (c *anyOf) decide(e *event.Event, instance bool) verdict {
+func (c *anyOf) decide(e *event.Event, path *template) verdict {
 	result := never
 	for _, x := range c.list {
-		switch x.decide(e, instance) {
+		switch x.decide(e, path) {
 		case always:
 			return always
 		case unknown:

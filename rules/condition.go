@@ -12,8 +12,8 @@ type condition interface {
 	match(e *event.Event) bool
 
 	// decide says what the fields environment, api, method, route and status of the event decide on their own, whatever
-	// its other fields are. instance says that the path is known to be spelled plainly and to have the shape of the route.
-	decide(e *event.Event, instance bool) verdict
+	// its other fields are, for a path of which no more is known than path says.
+	decide(e *event.Event, path *template) verdict
 
 	// appendTo appends the canonical form.
 	appendTo(b []byte) []byte
@@ -58,7 +58,7 @@ type textIs struct {
 
 func (c *textIs) match(e *event.Event) bool { return c.values.contains(c.field.Text(e)) }
 
-func (c *textIs) decide(e *event.Event, _ bool) verdict {
+func (c *textIs) decide(e *event.Event, _ *template) verdict {
 	switch c.field.Kind() {
 	case event.Environment, event.API:
 		return verdictOf(c.match(e))
@@ -84,10 +84,10 @@ func (c *methodIs) match(e *event.Event) bool {
 	return false
 }
 
-func (c *methodIs) decide(e *event.Event, _ bool) verdict { return verdictOf(c.match(e)) }
-func (c *methodIs) appendTo(b []byte) []byte              { return appendStrings(append(b, 'm'), c.methods) }
-func (*methodIs) fields() []event.Field                   { return []event.Field{event.FieldOf(event.Method)} }
-func (c *methodIs) String() string                        { return "method: " + orList(c.methods) }
+func (c *methodIs) decide(e *event.Event, _ *template) verdict { return verdictOf(c.match(e)) }
+func (c *methodIs) appendTo(b []byte) []byte                   { return appendStrings(append(b, 'm'), c.methods) }
+func (*methodIs) fields() []event.Field                        { return []event.Field{event.FieldOf(event.Method)} }
+func (c *methodIs) String() string                             { return "method: " + orList(c.methods) }
 
 // statusIs tests the HTTP status.
 type statusIs struct {
@@ -101,7 +101,7 @@ func (c *statusIs) match(e *event.Event) bool {
 	return uint32(e.Status) <= maxStatus && c.set[e.Status>>6]&(1<<(e.Status&63)) != 0
 }
 
-func (c *statusIs) decide(e *event.Event, _ bool) verdict { return verdictOf(c.match(e)) }
+func (c *statusIs) decide(e *event.Event, _ *template) verdict { return verdictOf(c.match(e)) }
 
 func (c *statusIs) appendTo(b []byte) []byte {
 	b = append(b, 's')
@@ -134,7 +134,7 @@ func (c *numberIs) match(e *event.Event) bool {
 	return false
 }
 
-func (*numberIs) decide(*event.Event, bool) verdict { return unknown }
+func (*numberIs) decide(*event.Event, *template) verdict { return unknown }
 
 func (c *numberIs) appendTo(b []byte) []byte {
 	b = appendInt(appendField(append(b, 'n'), c.field), len(c.intervals))
@@ -151,11 +151,11 @@ func (c *numberIs) String() string        { return c.field.String() + ": " + c.t
 // addressIn tests the source address. It looks at the address itself, also where only its pseudonym may be shown.
 type addressIn struct{ networks *Networks }
 
-func (c *addressIn) match(e *event.Event) bool       { return c.networks.Contains(e.SourceIP) }
-func (*addressIn) decide(*event.Event, bool) verdict { return unknown }
-func (c *addressIn) appendTo(b []byte) []byte        { return c.networks.appendTo(append(b, 'a')) }
-func (*addressIn) fields() []event.Field             { return []event.Field{event.FieldOf(event.SourceIP)} }
-func (c *addressIn) String() string                  { return "source_ip: " + c.networks.String() }
+func (c *addressIn) match(e *event.Event) bool            { return c.networks.Contains(e.SourceIP) }
+func (*addressIn) decide(*event.Event, *template) verdict { return unknown }
+func (c *addressIn) appendTo(b []byte) []byte             { return c.networks.appendTo(append(b, 'a')) }
+func (*addressIn) fields() []event.Field                  { return []event.Field{event.FieldOf(event.SourceIP)} }
+func (c *addressIn) String() string                       { return "source_ip: " + c.networks.String() }
 
 // scopesHave tests that one of the token's scopes is among values.
 type scopesHave struct{ values *values }
@@ -163,10 +163,10 @@ type scopesHave struct{ values *values }
 func (c *scopesHave) match(e *event.Event) bool {
 	return slices.ContainsFunc(e.Scopes, c.values.contains)
 }
-func (*scopesHave) decide(*event.Event, bool) verdict { return unknown }
-func (c *scopesHave) appendTo(b []byte) []byte        { return c.values.appendTo(append(b, 'c')) }
-func (*scopesHave) fields() []event.Field             { return []event.Field{event.FieldOf(event.Scopes)} }
-func (c *scopesHave) String() string                  { return "scopes: " + c.values.String() }
+func (*scopesHave) decide(*event.Event, *template) verdict { return unknown }
+func (c *scopesHave) appendTo(b []byte) []byte             { return c.values.appendTo(append(b, 'c')) }
+func (*scopesHave) fields() []event.Field                  { return []event.Field{event.FieldOf(event.Scopes)} }
+func (c *scopesHave) String() string                       { return "scopes: " + c.values.String() }
 
 // anonymousIs tests that the source address is an anonymiser of one of the kinds.
 type anonymousIs struct{ kinds event.Anonymity }
@@ -175,10 +175,10 @@ func (c *anonymousIs) match(e *event.Event) bool {
 	return e.Geo != nil && e.Geo.Anonymous&c.kinds != 0
 }
 
-func (*anonymousIs) decide(*event.Event, bool) verdict { return unknown }
-func (c *anonymousIs) appendTo(b []byte) []byte        { return append(b, 'y', byte(c.kinds)) }
-func (*anonymousIs) fields() []event.Field             { return []event.Field{event.FieldOf(event.Anonymous)} }
-func (c *anonymousIs) String() string                  { return "anonymous: " + c.kinds.String() }
+func (*anonymousIs) decide(*event.Event, *template) verdict { return unknown }
+func (c *anonymousIs) appendTo(b []byte) []byte             { return append(b, 'y', byte(c.kinds)) }
+func (*anonymousIs) fields() []event.Field                  { return []event.Field{event.FieldOf(event.Anonymous)} }
+func (c *anonymousIs) String() string                       { return "anonymous: " + c.kinds.String() }
 
 // exists tests that a field has a value, or that it has none.
 type exists struct {
@@ -204,7 +204,7 @@ func present(f event.Field, e *event.Event) bool {
 	return f.Text(e) != ""
 }
 
-func (*exists) decide(*event.Event, bool) verdict { return unknown }
+func (*exists) decide(*event.Event, *template) verdict { return unknown }
 func (c *exists) appendTo(b []byte) []byte {
 	return appendBool(appendField(append(b, 'x'), c.field), c.want)
 }

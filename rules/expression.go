@@ -71,11 +71,11 @@ func parseExpression(text string) (*expression, error) {
 	return &expression{text: tree.Node.String(), test: o.logic, uses: c.uses}, nil
 }
 
-func (x *expression) match(e *event.Event) bool       { return x.test(e) }
-func (*expression) decide(*event.Event, bool) verdict { return unknown }
-func (x *expression) appendTo(b []byte) []byte        { return appendString(append(b, 'e'), x.text) }
-func (x *expression) fields() []event.Field           { return x.uses }
-func (x *expression) String() string                  { return "if: " + x.text }
+func (x *expression) match(e *event.Event) bool            { return x.test(e) }
+func (*expression) decide(*event.Event, *template) verdict { return unknown }
+func (x *expression) appendTo(b []byte) []byte             { return appendString(append(b, 'e'), x.text) }
+func (x *expression) fields() []event.Field                { return x.uses }
+func (x *expression) String() string                       { return "if: " + x.text }
 
 // operand is a compiled part of an expression: exactly one of its functions is set, or none after an error.
 type operand struct {

@@ -66,10 +66,10 @@ func decided(c condition) bool {
 }
 
 // decide says what the event's combination decides, about the filter without its routes and about these.
-func (f *Filter) decide(e *event.Event, instance bool) (rest, routes verdict) {
+func (f *Filter) decide(e *event.Event, path *template) (rest, routes verdict) {
 	rest, routes = always, always
 	for _, c := range f.conditions {
-		v := c.decide(e, instance)
+		v := c.decide(e, path)
 		if _, ok := isRoute(c); ok {
 			routes = both(routes, v)
 		} else {

@@ -16,12 +16,13 @@ import (
 // for every event. The memory is bounded: a caller who makes up routes can push entries out, but not those that are in use,
 // and an event without an entry is merely slower.
 type Matcher struct {
-	rules  []*Rule
-	api    bool // some rule asks for api or environment: else they are no part of a combination
-	sets   [][ways]combination
-	path   spelling
-	room   room
-	result []uint64
+	rules      []*Rule
+	vocabulary *vocabulary
+	api        bool // some rule asks for api or environment: else they are no part of a combination
+	sets       [][ways]combination
+	path       spelling
+	room       room
+	result     []uint64
 }
 
 const (
@@ -41,21 +42,21 @@ type combination struct {
 
 	shape shape
 
-	// Two answers each: for a path that has the shape of the route, and for any other.
-	// possible: rules that the combination does not rule out. open and late: those of them whose route conditions and whose
-	// other conditions it leaves undecided.
-	possible, open, late [2][]uint64
+	answers [pathKinds]answer
 }
 
-const (
-	anyPath = iota
-	instancePath
-)
+// answer is what a combination says about each rule for one kind of path. It is worked out when it is first asked for.
+type answer struct {
+	known    bool
+	possible []uint64 // rules that are not ruled out
+	open     []uint64 // those of them whose route conditions are left undecided
+	late     []uint64 // those of them whose other conditions are
+}
 
 // NewMatcher makes a Matcher for one goroutine.
 func (s *Set) NewMatcher() *Matcher {
 	words := (len(s.Rules) + 63) / 64
-	m := &Matcher{rules: s.Rules, result: make([]uint64, words)}
+	m := &Matcher{rules: s.Rules, vocabulary: newVocabulary(s.Rules), result: make([]uint64, words)}
 	for _, r := range s.Rules {
 		m.api = m.api || slices.ContainsFunc(r.Filter.Fields(), func(f event.Field) bool {
 			return f.Kind() == event.API || f.Kind() == event.Environment
@@ -72,13 +73,10 @@ func (m *Matcher) Match(e *event.Event) []uint64 {
 	if c == nil {
 		return m.matchAll(e)
 	}
-	kind := anyPath
-	if c.shape.contains(e.Route, e.Path) {
-		kind = instancePath
-	}
+	a := c.answer(m.rules, e, c.shape.classify(e.Route, e.Path, m.vocabulary))
 	read := false
-	for w, possible := range c.possible[kind] {
-		open, late := c.open[kind][w], c.late[kind][w]
+	for w, possible := range a.possible {
+		open, late := a.open[w], a.late[w]
 		test := open | late
 		matched := possible &^ test
 		for ; test != 0; test &= test - 1 {
@@ -149,7 +147,7 @@ func (m *Matcher) find(e *event.Event) *combination {
 		}
 	}
 	c := victim(set)
-	c.learn(m.rules, &texts, e)
+	c.learn(&texts, e)
 	return c
 }
 

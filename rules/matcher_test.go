@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -143,17 +144,23 @@ rules:
   - {id: m-9, detect: rate, by: client_id, window: 1m, limit: 1, where: {any: [{method: PUT}, {status: [4xx]}]}}
   - {id: m-10, detect: rate, by: client_id, window: 1m, limit: 1, where: {all: [{route: "/**/items"}, {route: "/**/{x}/items"}]}}
   - {id: m-11, detect: rate, by: client_id, window: 1m, limit: 1, where: {route: ["/orders/7*", "/Users/7"]}}
+  - {id: m-12, detect: rate, by: client_id, window: 1m, limit: 1, where: {path: "/*/users/{id}/**"}}
+  - {id: m-13, detect: rate, by: client_id, window: 1m, limit: 1, where: {route: "/{a}/{b}"}}
 `
 
 // TestMatcherIsFilters holds the Matcher, which remembers, against the filters one by one, which do not.
 func TestMatcherIsFilters(t *testing.T) {
-	events := traffic(20_000)
+	events := traffic(50_000)
 	r := rand.New(rand.NewPCG(3, 4))
 	for i := range events {
 		e := &events[i]
-		switch r.IntN(8) {
+		switch r.IntN(10) {
 		case 0:
-			e.Path = "/prefix" + e.Path
+			prefixes := []string{"/prefix", "/a/b/c", "/a/b/c/d", "/users", "/x/orders", "/v1.2", "//v1", "/x;y", "/%75sers"}
+			e.Path = prefixes[r.IntN(len(prefixes))] + e.Path
+		case 5, 6:
+			words := []string{"items", "Items", "profile", "login", "%6cogin", "users", "health", "7", "70", ".", "..", "", "a;b", "a%2fb", "{id}", ":id", "**"}
+			e.Path = strings.ReplaceAll(e.Route, "{id}", words[r.IntN(len(words))])
 		case 1:
 			e.Route = ""
 		case 2:
@@ -170,7 +177,14 @@ func TestMatcherIsFilters(t *testing.T) {
 	for i := range 60 { // more than a word of rules
 		fmt.Fprintf(&many, "  - {id: n-%d, detect: rate, by: client_id, window: 1m, limit: 1, where: {route: \"/users/%d\", status: %d}}\n", i, i, 200+i%3)
 	}
-	set := mustParse(t, many.String())
+	shipped, err := os.ReadFile("pack/workflow.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := Parse(File{"rules.yaml", []byte(many.String())}, File{"workflow.yaml", shipped})
+	if err != nil {
+		t.Fatal(err)
+	}
 	m := set.NewMatcher()
 	matches := make([]int, set.Len())
 	for i := range events {
@@ -185,7 +199,7 @@ func TestMatcherIsFilters(t *testing.T) {
 			}
 		}
 	}
-	for j, rule := range set.Rules[:23] {
+	for j, rule := range set.Rules[:25] {
 		if matches[j] == 0 || matches[j] == len(events) && rule.Filter.String() != "every event" {
 			t.Errorf("rule %s (%s) matched %d of %d events: the comparison says nothing about it", rule.ID, rule.Filter, matches[j], len(events))
 		}
@@ -253,5 +267,20 @@ func TestMatchingDoesNotAllocate(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("Distinct.Value allocated %.0f times for %d events", n, len(events))
+	}
+}
+
+// BenchmarkMatcherPack measures the shipped rules, most of whose patterns begin with **.
+func BenchmarkMatcherPack(b *testing.B) {
+	set, err := Load("pack")
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := set.NewMatcher()
+	events := traffic(4096)
+	i := 0
+	for b.Loop() {
+		m.Match(&events[i&4095])
+		i++
 	}
 }

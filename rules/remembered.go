@@ -19,7 +19,7 @@ func (c *combination) is(texts *[4]string, status int32) bool {
 }
 
 // learn replaces the combination by the event's, in the memory that it has.
-func (c *combination) learn(rules []*Rule, texts *[4]string, e *event.Event) {
+func (c *combination) learn(texts *[4]string, e *event.Event) {
 	c.key = c.key[:0]
 	for i, s := range texts {
 		c.key = append(c.key, s...)
@@ -30,32 +30,44 @@ func (c *combination) learn(rules []*Rule, texts *[4]string, e *event.Event) {
 	}
 	c.status, c.used = e.Status, false
 	c.shape.read(e.Route)
-	c.decide(rules, e, anyPath)
-	c.decide(rules, e, instancePath)
+	for i := range c.answers {
+		c.answers[i].known = false
+	}
 }
 
-// decide works out what the combination says about each rule.
-func (c *combination) decide(rules []*Rule, e *event.Event, kind int) {
-	if c.possible[kind] == nil {
+// answer returns what the combination says for a kind of path, as [shape.classify] numbers them.
+func (c *combination) answer(rules []*Rule, e *event.Event, kind int) *answer {
+	a := &c.answers[kind]
+	if !a.known {
+		path := templateOf(e.Route, kind, kind-int(plainPath))
+		a.decide(rules, e, &path)
+		a.known = true
+	}
+	return a
+}
+
+// decide works out what the event's combination says about each rule.
+func (a *answer) decide(rules []*Rule, e *event.Event, path *template) {
+	if a.possible == nil {
 		words := (len(rules) + 63) / 64
 		masks := make([]uint64, 3*words)
-		c.possible[kind], c.open[kind], c.late[kind] = masks[:words], masks[words:2*words], masks[2*words:]
+		a.possible, a.open, a.late = masks[:words], masks[words:2*words], masks[2*words:]
 	}
-	clear(c.possible[kind])
-	clear(c.open[kind])
-	clear(c.late[kind])
+	clear(a.possible)
+	clear(a.open)
+	clear(a.late)
 	for i, r := range rules {
-		rest, routes := r.Filter.decide(e, kind == instancePath)
+		rest, routes := r.Filter.decide(e, path)
 		if rest == never || routes == never {
 			continue
 		}
 		word, bit := i>>6, uint64(1)<<(i&63)
-		c.possible[kind][word] |= bit
+		a.possible[word] |= bit
 		if routes == unknown {
-			c.open[kind][word] |= bit
+			a.open[word] |= bit
 		}
 		if rest == unknown {
-			c.late[kind][word] |= bit
+			a.late[word] |= bit
 		}
 	}
 }

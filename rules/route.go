@@ -35,7 +35,9 @@ func (c *routeIs) matchSpelled(s *spelling) bool {
 }
 
 // matchFurther is match for a route that is known not to match.
-func (c *routeIs) matchFurther(_ *event.Event, s *spelling) bool { return c.matchSpelled(s) }
+func (c *routeIs) matchFurther(e *event.Event, s *spelling) bool {
+	return e.Path != "" && c.matchSpelled(s)
+}
 
 func matchAny(patterns []*pattern, s string, how comparison) bool {
 	if s == "" {
@@ -58,13 +60,15 @@ func matchList(patterns []*pattern, segments []string, how comparison) bool {
 	return false
 }
 
-func (c *routeIs) decide(e *event.Event, instance bool) verdict {
+func (c *routeIs) decide(e *event.Event, path *template) verdict {
 	switch {
-	case c.pathOnly:
-		return unknown
-	case matchAny(c.patterns, e.Route, lenient):
+	case !c.pathOnly && matchAny(c.patterns, e.Route, lenient):
 		return always
-	case instance && !matchAny(c.patterns, e.Route, conceivable):
+	case path.kind == plainPath && !c.pathOnly && path.text == e.Route:
+		return never
+	case path.kind == plainPath:
+		return verdictOf(matchAny(c.patterns, path.text, lenient))
+	case path.kind == instancePath && !c.pathOnly && !matchAny(c.patterns, e.Route, conceivable):
 		return never
 	}
 	return unknown
@@ -136,16 +140,18 @@ func (c *routeIsNot) match(e *event.Event) bool {
 
 // matchFurther is match for a path that is taken apart.
 func (c *routeIsNot) matchFurther(e *event.Event, s *spelling) bool {
-	return s.odd || !(matchAny(c.patterns, e.Route, exact) || matchList(c.patterns, s.strict, exact))
+	return s.odd || !(matchAny(c.patterns, e.Route, exact) || e.Path != "" && matchList(c.patterns, s.strict, exact))
 }
 
-func (c *routeIsNot) decide(e *event.Event, instance bool) verdict {
+func (c *routeIsNot) decide(e *event.Event, path *template) verdict {
 	switch {
-	case c.pathOnly || !instance:
+	case path.kind == anyPath:
 		return unknown
-	case matchAny(c.patterns, e.Route, exact):
+	case !c.pathOnly && matchAny(c.patterns, e.Route, exact):
 		return never
-	case !matchAny(c.patterns, e.Route, conceivable):
+	case path.kind == plainPath:
+		return verdictOf(!matchAny(c.patterns, path.text, exact))
+	case !c.pathOnly && !matchAny(c.patterns, e.Route, conceivable):
 		return always
 	}
 	return unknown
