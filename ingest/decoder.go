@@ -115,12 +115,12 @@ func (d *Decoder) Add(offset int64, value []byte) {
 	}
 }
 
-func (d *Decoder) enrich(e *event.Event, element accesslog.Element) {
+func (d *Decoder) enrich(e *event.Event, element []byte) {
 	if d.geo != nil && e.SourceIP.IsValid() {
 		e.Geo = d.geo.Lookup(e.SourceIP)
 	}
 	mem := &d.current.arena
-	d.privacy.Apply(e, element.Text, element.Escaped, mem)
+	d.privacy.Apply(e, element, mem)
 	if e.Route == "" {
 		e.Route = mem.CommitString(route.Append(mem.Reserve(len(e.Path)+route.Slack), e.Path))
 	}

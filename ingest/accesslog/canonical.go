@@ -127,11 +127,12 @@ func (c *canonical) read(s *scanner, i int) int {
 		return i + 1
 	}
 	for n := 0; ; n++ {
-		from, to, start := s.key(i)
+		f, start := c.expected(s, i, n)
 		if start < 0 {
-			return -1
+			if f, start = c.member(s, i, n); start < 0 {
+				return -1
+			}
 		}
-		f := c.field(s, from, to, n)
 		if i = s.value(start, 1); i < 0 {
 			return -1
 		}
@@ -160,30 +161,53 @@ func (c *canonical) set(f field, v value) {
 	}
 }
 
-// field finds which field the nth member is. It notices the array of an envelope before it is read, so that what is
-// good in a truncated one can be kept.
-func (c *canonical) field(s *scanner, from, to, n int) field {
-	name := s.buf[from:to]
-	if n < len(c.order) {
-		if f := c.order[n]; f < fieldCount && string(name) == fieldNames[f] {
-			return f
-		}
+// expected reads the name of the nth member at i when it is that of the previous object; value is -1 if it is not.
+func (c *canonical) expected(s *scanner, i, n int) (f field, value int) {
+	if n >= len(c.order) || c.order[n] >= fieldCount {
+		return fieldUnknown, -1
 	}
+	f = c.order[n]
+	quoted := quotedNames[f]
+	if value = i + len(quoted); value > s.end || string(s.buf[i:value]) != quoted {
+		return fieldUnknown, -1
+	}
+	if s.buf[value] <= ' ' {
+		value = s.space(value)
+	}
+	return f, value
+}
+
+// quotedNames are the names as they stand in most records.
+var quotedNames = func() (quoted [fieldCount]string) {
+	for f, name := range fieldNames {
+		quoted[f] = `"` + name + `":`
+	}
+	return quoted
+}()
+
+// member reads any name. It notices the array of an envelope before it is read, so that what is good in a truncated one
+// can be kept.
+func (c *canonical) member(s *scanner, i, n int) (f field, value int) {
+	from, to, value := s.key(i)
+	if value < 0 {
+		return fieldUnknown, -1
+	}
+	name := s.buf[from:to]
 	if s.escaped && bytes.IndexByte(name, '\\') >= 0 {
 		c.name = append(c.name[:0], name...)
 		name = unescape(c.name)
 	}
-	f := fieldOf(name)
+	f = fieldOf(name)
 	if n < len(c.order) {
 		c.order[n] = f
 	}
 	if f == fieldUnknown && string(name) == "records" {
 		c.records = -1
-		if at := s.space(s.space(to+1) + 1); s.buf[at] == '[' {
-			c.records = at
+		if s.buf[value] == '[' {
+			c.records = value
 		}
 	}
-	return f
+	return f, value
 }
 
 // IgnoredFields reports how often each optional field was left empty because its value could not be used, and starts
@@ -284,7 +308,9 @@ func (d *Decoder) fillAddress(e *event.Event) {
 		return
 	}
 	addr, err := netip.ParseAddr(text)
-	if err != nil {
+	if err == nil && addr.Is4() {
+		e.IPText = text // IPv4 has only one form
+	} else if err != nil {
 		var withPort netip.AddrPort
 		withPort, err = netip.ParseAddrPort(text)
 		addr = withPort.Addr()

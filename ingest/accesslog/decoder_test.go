@@ -41,7 +41,7 @@ func TestCanonicalObject(t *testing.T) {
 		SourceIP: netip.MustParseAddr("81.2.69.142"), TokenIssuedAt: 1795341000000, TokenExpiresAt: 1795341600000,
 		Environment: "prod", API: "orders-v1", ClientID: "mobile-app", Subject: "user-123", TokenID: "jti-1",
 		SessionID: "s-9", Method: "GET", Path: "/users/42/profile", Route: "/users/{id}/profile", UserAgent: "okhttp/4",
-		RequestID: "r-1", Scopes: []string{"profile.read"},
+		RequestID: "r-1", IPText: "81.2.69.142", Scopes: []string{"profile.read"},
 		Attributes: []event.Attribute{{Key: "tier", Value: "gold"}, {Key: "n", Value: "1.50"}, {Key: "yes", Value: "true"}, {Key: "query.tier", Value: "gold"}},
 	}
 	if len(events) != 1 || !reflect.DeepEqual(events[0], want) {
@@ -164,6 +164,7 @@ func TestBadPartsHarmNoOthers(t *testing.T) {
 		{"truncated array", "[" + good + "," + good + `,{"time":"20`, "e e not_json"},
 		{"array without end", "[" + good + "," + good, "e e not_json"},
 		{"array without commas", "[" + good + " " + good + "]", "e not_json"},
+		{"bad element at the end", `[{"a":tru}`, "not_json not_json"},
 		{"truncated envelope", `{"records":[` + good + "," + good + `,{"ti`, "e e not_json"},
 		{"envelope without end", `{"records":[` + good + "]", "e not_json"},
 
@@ -366,7 +367,7 @@ var nasty = []string{
 	with("source_ip", `"::ffff:1.2.3.4"`), with("source_ip", `"1.2.3.4:80"`), with("source_ip", `"[2001:db8::1]:443"`), with("source_ip", `"fe80::1%eth0"`),
 	with("source_ip", `7`), with("source_ip", `"1.2.3.4, 5.6.7.8"`), with("source_ip", `[]`),
 	with("duration_ms", "-1"), with("duration_ms", "0.1e-2"), with("duration_ms", "123456789012345678"), with("duration_ms", `"12.5"`), with("duration_ms", "-0.0"),
-	with("duration_ms", "0.123456789012345"), with("duration_ms", "-2"), with("duration_ms", `".5"`), with("duration_ms", `"1."`), with("duration_ms", `""`),
+	with("duration_ms", "0.123456789012345"), with("duration_ms", "-2"), with("duration_ms", "1234567890.123456789"), with("duration_ms", "0.12345678901234567"), with("duration_ms", "9007199254740993.5"), with("duration_ms", `".5"`), with("duration_ms", `"1."`), with("duration_ms", `""`),
 	with("request_bytes", `"434"`), with("request_bytes", "-1"), with("request_bytes", "1.5"), with("request_bytes", "9223372036854775808"), with("request_bytes", "-0"),
 	with("scopes", `"a  b\tc"`), with("scopes", `["a",1,"",null,"b"]`), with("scopes", `[]`), with("scopes", `{}`),
 	with("attributes", `{"a":{"b":1},"c":[1],"d":"x","d":"y","e":"z","e":null,"\u0061":"last"}`), with("attributes", `[]`), with("attributes", `{"query.q":"1"}`, "path", `"/?q=2"`),

@@ -16,8 +16,8 @@ type scanner struct {
 	end    int // of the text
 	failed int
 	// What the strings read since the last reset hold: only then is there something to decode or to check.
-	escaped  bool
-	nonASCII bool
+	escaped bool
+	seen    uint64 // all words of text, or'ed, and perhaps some bytes behind: with a high bit, there may be more than ASCII
 }
 
 const (
@@ -57,14 +57,12 @@ func (s *scanner) text(i int) int {
 		w := binary.LittleEndian.Uint64(s.buf[i:])
 		quote, slash := w^(low*'"'), w^(low*'\\')
 		stop := ((quote-low) & ^quote | (slash-low) & ^slash | (w-low*0x20) & ^w) & high
+		s.seen |= w
 		if stop == 0 {
-			s.nonASCII = s.nonASCII || w&high != 0
 			i += 8
 			continue
 		}
-		n := bits.TrailingZeros64(stop) / 8
-		s.nonASCII = s.nonASCII || w&high&(1<<(8*n)-1) != 0
-		i += n
+		i += bits.TrailingZeros64(stop) / 8
 		switch s.buf[i] {
 		case '"':
 			return i

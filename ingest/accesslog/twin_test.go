@@ -312,6 +312,8 @@ func (w *twin) address(v any, e *event.Event) {
 			return
 		}
 		addr = p.Addr()
+	} else if addr.Is4() {
+		e.IPText = addr.String()
 	}
 	e.SourceIP = addr.Unmap().WithZone("")
 }

@@ -59,10 +59,9 @@ func New(opts Options) *Filter {
 	return &Filter{opts: opts, mac: hmac.New(sha256.New, key)}
 }
 
-// Apply replaces the secrets of e and sets IPText. text is the record that e was decoded from, or a part of it that
-// contains everything of e; escaped says that text may hold strings in a form in which secrets are not recognised.
-// Pseudonyms become memory of mem.
-func (f *Filter) Apply(e *event.Event, text []byte, escaped bool, mem *arena.Arena) {
+// Apply replaces the secrets of e and completes IPText, which may already be the canonical form of SourceIP. text is what e was decoded from and contains every text of e, though
+// percent signs in it may be decoded in e: it is searched once for what secrets look like. Pseudonyms become memory of mem.
+func (f *Filter) Apply(e *event.Event, text []byte, mem *arena.Arena) {
 	f.mem = mem
 	token := e.TokenID
 	if f.opts.Subject && e.Subject != "" {
@@ -77,7 +76,7 @@ func (f *Filter) Apply(e *event.Event, text []byte, escaped bool, mem *arena.Are
 			a.Value = f.pseudonym(tokenPrefix, a.Value)
 		}
 	}
-	if escaped || suspicious(text) || repeats(e, token) {
+	if suspicious(text) || repeats(e, token) {
 		f.scrubAll(e, token)
 	}
 	if token != "" {
@@ -90,14 +89,13 @@ func (f *Filter) address(e *event.Event) {
 	if !e.SourceIP.IsValid() {
 		return
 	}
-	const longest = len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
-	text := e.SourceIP.AppendTo(f.mem.Reserve(longest))
-	if f.opts.SourceIP {
-		f.scratch = append(f.scratch[:0], text...)
-		e.IPText = f.pseudonym(addressPrefix, arena.String(f.scratch))
-		return
+	if e.IPText == "" {
+		const longest = len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
+		e.IPText = f.mem.CommitString(e.SourceIP.AppendTo(f.mem.Reserve(longest)))
 	}
-	e.IPText = f.mem.CommitString(text)
+	if f.opts.SourceIP {
+		e.IPText = f.pseudonym(addressPrefix, e.IPText)
+	}
 }
 
 func (f *Filter) pseudonym(prefix, secret string) string {

@@ -19,7 +19,7 @@ const (
 // apply filters e as if it came from a record that holds its values as they are.
 func apply(opts Options, e *event.Event) {
 	var mem arena.Arena
-	New(opts).Apply(e, fmt.Appendf(nil, "%+v", *e), false, &mem)
+	New(opts).Apply(e, fmt.Appendf(nil, "%+v", *e), &mem)
 }
 
 func TestPseudonymIsReproducible(t *testing.T) {
@@ -208,7 +208,7 @@ func TestApplyDoesNotAllocate(t *testing.T) {
 	apply := func() {
 		mem.Reset()
 		e := event.Event{TokenID: token, Subject: "ann", SessionID: "s", SourceIP: addr, Path: "/users/42", UserAgent: "okhttp/4"}
-		f.Apply(&e, text, false, &mem)
+		f.Apply(&e, text, &mem)
 	}
 	apply()
 	if n := testing.AllocsPerRun(100, apply); n != 0 {
@@ -225,6 +225,6 @@ func BenchmarkApply(b *testing.B) {
 	for b.Loop() {
 		mem.Reset()
 		e := event.Event{TokenID: token, Subject: "ann", SessionID: "s", SourceIP: addr, Path: "/users/42/profile", UserAgent: "okhttp/4", RequestID: "r-123456"}
-		f.Apply(&e, text, false, &mem)
+		f.Apply(&e, text, &mem)
 	}
 }
