@@ -51,18 +51,28 @@ func (e Errors) sorted() Errors {
 	return slices.Compact(e)
 }
 
-// nearest returns ` (did you mean "x"?)` for the candidate closest to s, or "" when none is close.
+// nearest returns ` (did you mean "x"?)` for the candidate that s was probably meant to be, or "".
 func nearest(s string, candidates []string) string {
+	if meant := meant(s, candidates); meant != "" {
+		return fmt.Sprintf(" (did you mean %q?)", meant)
+	}
+	return ""
+}
+
+// meant returns the candidate closest to s or, when none is close, one that begins with s; else "".
+func meant(s string, candidates []string) string {
 	best, distance := "", 1+max(1, len(s)/3)
 	for _, c := range candidates {
 		if d := editDistance(strings.ToLower(s), strings.ToLower(c)); d < distance {
 			best, distance = c, d
 		}
 	}
-	if best == "" {
-		return ""
+	for _, c := range candidates {
+		if best == "" && len(s) > 2 && strings.HasPrefix(c, strings.ToLower(s)) {
+			best = c
+		}
 	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
+	return best
 }
 
 // editDistance is the number of insertions, deletions, replacements and swaps of neighbours between a and b (optimal

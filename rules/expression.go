@@ -56,7 +56,7 @@ func parseExpression(text string) (*expression, error) {
 	if err != nil {
 		var at *file.Error
 		if errors.As(err, &at) {
-			return nil, &expressionError{at.Message, at.From}
+			return nil, &expressionError{strings.Replace(at.Message, "unexpected token EOF", "the expression is incomplete", 1), at.From}
 		}
 		return nil, err
 	}

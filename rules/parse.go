@@ -60,7 +60,7 @@ func collisions(list []*Rule) (errs Errors) {
 			continue
 		}
 		if other := first[rule.ID]; other != nil {
-			errs = append(errs, Error{rule.File, rule.Line, 1, rule.ID,
+			errs = append(errs, Error{rule.File, rule.Line, rule.column, rule.ID,
 				fmt.Sprintf("the id %q is taken by the rule at %s:%d", rule.ID, other.File, other.Line)})
 			continue
 		}
@@ -68,7 +68,7 @@ func collisions(list []*Rule) (errs Errors) {
 	}
 	if len(list) > MaxRules {
 		rule := list[MaxRules]
-		errs = append(errs, Error{rule.File, rule.Line, 1, rule.ID, fmt.Sprintf("there are %d rules, more than %d", len(list), MaxRules)})
+		errs = append(errs, Error{rule.File, rule.Line, rule.column, rule.ID, fmt.Sprintf("there are %d rules, more than %d", len(list), MaxRules)})
 	}
 	return errs
 }
@@ -125,7 +125,7 @@ func Kinds() []string {
 // readRule reads one rule. The rule is of use only when nothing was reported.
 func (r *reader) readRule(n ast.Node) *Rule {
 	rule := &Rule{File: r.file}
-	rule.Line, _ = position(n)
+	rule.Line, rule.column = position(n)
 	since := len(*r.errs)
 	r.rule = peek(n, "id")
 	defer func() { r.rule = "" }()
@@ -179,10 +179,12 @@ func (r *reader) ruleObject(n ast.Node, kind string) object {
 				r.errorf(e.key, "key %q belongs to detect: %s, not to %s", e.name, strings.Join(other, " or "), kind)
 			} else {
 				r.errorf(e.key, "unknown key %q in a rule%s", e.name, nearestOr(e.name, known))
+				o.misspelt(e, known)
 			}
 			continue
 		} else if !valid && len(other) == 0 && !slices.Contains(commonKeys, e.name) {
 			r.errorf(e.key, "unknown key %q in a rule%s", e.name, nearest(e.name, allKeys()))
+			o.misspelt(e, commonKeys)
 			continue
 		}
 		o.fields[e.name], o.keys[e.name] = e.value, e.key

@@ -78,6 +78,8 @@ func parseSegment(s string) (segment, error) {
 			return segment{}, fmt.Errorf("a parameter must be a whole segment such as {id}, not %q", s)
 		}
 		return segment{kind: anySegment, name: name}, nil
+	case s[0] == ':' || s[0] == '<' && strings.HasSuffix(s, ">"):
+		return segment{}, fmt.Errorf("a parameter is written {%s}, not %q", strings.Trim(s, ":<>"), s)
 	case strings.Contains(s, "*"):
 		return segment{kind: globSegment, glob: newGlob(s), text: s}, nil
 	}

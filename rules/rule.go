@@ -36,6 +36,8 @@ type Rule struct {
 
 	File string // where it was read from
 	Line int
+
+	column int
 }
 
 // Mode says what happens with what a rule finds.

@@ -77,7 +77,7 @@ func parseHours(s string) (from, to int, err error) {
 	case !ok || !okFrom || !okTo || from == dayLength:
 		return 0, 0, fmt.Errorf("must be such as \"08:00-18:00\", not %q", shorten(s))
 	case from == to:
-		return 0, 0, fmt.Errorf("%q begin and end at the same time", s)
+		return 0, 0, fmt.Errorf("%q begins and ends at the same time", s)
 	}
 	return from, to, nil
 }

@@ -230,6 +230,10 @@ func (r *reader) statuses(n ast.Node) condition {
 		if err == nil && (i.low > maxStatus || i.high < 100) {
 			err = errQuantity
 		}
+		if err != nil && !errors.Is(err, errQuantity) {
+			r.errorf(item, "status: %s", err)
+			continue
+		}
 		if err != nil {
 			r.errorf(item, "status must be such as 200, 2xx, \"400-404\" or \">= 500\" and between 100 and 599, not %q", shorten(text))
 			continue
@@ -253,7 +257,7 @@ func parseStatus(s string) (interval, error) {
 	}
 	i, err := parseInterval(s, func(s string) (float64, error) {
 		v, err := parseInteger(s)
-		if err == nil && (v < 100 || v > maxStatus) {
+		if err != nil || (v < 100 || v > maxStatus) {
 			err = errQuantity
 		}
 		return float64(v), err
@@ -388,14 +392,15 @@ var continents = []string{"AF", "AN", "AS", "EU", "NA", "OC", "SA"}
 func (r *reader) places(f event.Field, n ast.Node) []string {
 	var codes []string
 	for _, item := range r.items(n, f.String()) {
-		code := strings.ToUpper(r.text(item, f.String(), ""))
+		text := r.text(item, f.String(), "")
+		code := strings.ToUpper(text)
 		switch {
 		case code == "":
 			continue
 		case f.Kind() == event.Continent && !slices.Contains(continents, code):
-			r.errorf(item, "continent must be one of %s, not %q", strings.Join(continents, ", "), shorten(code))
+			r.errorf(item, "continent must be one of %s, not %q", strings.Join(continents, ", "), shorten(text))
 		case code == "UK" || len(code) != 2 || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "":
-			r.errorf(item, "country must be a code of two letters (ISO 3166-1) such as DE, not %q%s", shorten(code), countryHint(code))
+			r.errorf(item, "country must be a code of two letters (ISO 3166-1) such as DE, not %q%s", shorten(text), countryHint(code))
 		default:
 			codes = append(codes, code)
 		}

@@ -115,11 +115,20 @@ func (r *reader) object(n ast.Node, what string, known ...string) object {
 	for _, e := range r.entries(n, what) {
 		if !slices.Contains(known, e.name) {
 			r.errorf(e.key, "unknown key %q in %s%s", e.name, what, nearestOr(e.name, known))
+			o.misspelt(e, known)
 			continue
 		}
 		o.fields[e.name], o.keys[e.name] = e.value, e.key
 	}
 	return o
+}
+
+// misspelt notes that the key which was probably meant stands in the file, without a value that can be used: one mistake is
+// one error.
+func (o object) misspelt(e entry, known []string) {
+	if key := meant(e.name, known); key != "" && !o.has(key) {
+		o.keys[key] = e.key
+	}
 }
 
 // nearestOr suggests the nearest known name, or lists all when none is near.
