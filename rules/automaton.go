@@ -31,6 +31,7 @@ import (
 type Automaton struct {
 	names    []string
 	matchers []*Filter
+	guarded  []bool // by symbol
 	begins   []bool // by symbol: some workflow begins with it
 	required [][]uint8
 	flows    []*flow // for drawing

@@ -34,7 +34,7 @@ func (s *workflowSpec) compile() (*Automaton, error) {
 		}
 	}
 	class, members := minimise(targets, kinds)
-	a := &Automaton{names: s.names, matchers: s.matchers, flows: s.flows, grace: s.grace, begins: s.begins()}
+	a := &Automaton{names: s.names, matchers: s.matchers, guarded: s.guarded, flows: s.flows, grace: s.grace, begins: s.begins()}
 	for _, member := range members {
 		for _, to := range next[member] {
 			a.cells = append(a.cells, uint16(class[to.state])|uint16(to.verdict)<<verdictShift)

@@ -145,7 +145,7 @@ func (l pathLoop) build(p *positions) fragment {
 }
 
 // build writes out, for every set of parts that may be done, each part that may be next. That is k·2^(k-1) copies of k parts
-// instead of the k·k! of all orders.
+// instead of the k·k! of all orders. Parts that are left out count as done before all others.
 func (u pathUnordered) build(p *positions) fragment {
 	done := make([]fragment, 1<<len(u)) // by the set of the parts done: what can be last then, and whether all were left out
 	done[0].skippable = true
@@ -162,10 +162,7 @@ func (u pathUnordered) build(p *positions) fragment {
 			}
 			with := &done[set|1<<i]
 			with.last.addAll(&f.last)
-			if f.skippable {
-				with.last.addAll(&done[set].last)
-				with.skippable = with.skippable || done[set].skippable
-			}
+			with.skippable = with.skippable || f.skippable && done[set].skippable
 		}
 	}
 	return done[all]
