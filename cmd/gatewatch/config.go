@@ -294,4 +294,3 @@ func readSecret(n ast.Node) (string, error) {
 	}
 	return "", errors.New("write {env: NAME} or {file: PATH}")
 }
-

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/accesslog"
 	"github.com/gatewatch/gatewatch/ingest/geo"
@@ -48,4 +51,26 @@ func warnBlind(log *slog.Logger, set *rules.Set, databases *geo.Databases) {
 	if len(blind) > 0 {
 		log.Warn("some rules see nothing without a GeoIP database; name databases under geo", "rules", blind)
 	}
+}
+
+// shown returns how gatewatch writes a raw value of a field: tokens as their pseudonyms. It asks a decoder, so that it cannot
+// disagree with one.
+func (d *decoding) shown(field, value string) string {
+	if field != "token_id" {
+		return value
+	}
+	record, err := json.Marshal(map[string]any{
+		"time": time.Now(), "method": "GET", "path": "/", "status": 200, "token_id": value,
+	})
+	if err != nil {
+		return value
+	}
+	decoder := d.newDecoder()
+	decoder.Begin(event.Partition{})
+	decoder.Add(0, record)
+	batch, _ := decoder.Take()
+	if batch == nil || len(batch.Events) == 0 {
+		return value
+	}
+	return strings.Clone(batch.Events[0].TokenID)
 }

@@ -190,6 +190,9 @@ func (a *alertWriter) Enqueue(_ context.Context, alerts []*alert.Alert) (uint64,
 // Acknowledged implements [pipeline.Delivery].
 func (a *alertWriter) Acknowledged() uint64 { return a.written }
 
+// Drain implements [pipeline.Delivery].
+func (a *alertWriter) Drain(context.Context) error { return nil }
+
 // rejectCounter counts rejected records: replay keeps no dead letters, for the input is still there.
 type rejectCounter struct {
 	total    int

@@ -1,5 +1,6 @@
 package main
+
 import "github.com/spf13/cobra"
-func newDemoCommand() *cobra.Command {return &cobra.Command{Use: "stub"}}
-func newRunCommand() *cobra.Command {return &cobra.Command{Use: "stub"}}
-func newBenchCommand() *cobra.Command {return &cobra.Command{Use: "stub"}}
+
+func newDemoCommand() *cobra.Command { return &cobra.Command{Use: "stub"} }
+func newRunCommand() *cobra.Command  { return &cobra.Command{Use: "stub"} }

@@ -20,6 +20,8 @@ import (
 type Delivery interface {
 	Enqueue(ctx context.Context, alerts []*alert.Alert) (through uint64, err error)
 	Acknowledged() uint64
+	// Drain returns when everything is delivered, or ctx ends.
+	Drain(ctx context.Context) error
 }
 
 // Committer commits source positions: the offset of the next record for each partition.

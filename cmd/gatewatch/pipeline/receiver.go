@@ -47,14 +47,18 @@ func (p *Pipeline) CaughtUp(id event.Partition, now time.Time) {
 	}
 }
 
-// Revoked implements [ingest.Receiver]: it gives up the partition once its events are applied and delivered, or ctx ends.
+// Revoked implements [ingest.Receiver]: it gives up the partition once what was raised is delivered, or ctx ends. Events that
+// still wait for the watermark are not committed: whoever gets the partition reads them again.
 func (p *Pipeline) Revoked(ctx context.Context, id event.Partition) {
-	_ = p.do(ctx, func(ctx context.Context) error {
+	_ = p.do(ctx, func(running context.Context) error {
 		p.o.Engine.Finish(id)
-		if err := p.advance(ctx); err != nil {
+		if err := p.advance(running); err != nil {
 			return err
 		}
-		return p.commit(ctx)
+		if err := p.o.Delivery.Drain(ctx); err != nil {
+			p.o.Log.Warn("a partition is given up before all its alerts are delivered; they will be raised again", "partition", id, "error", err)
+		}
+		return p.commit(running)
 	})
 	p.gates.close(id)
 }

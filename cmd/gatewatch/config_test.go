@@ -1,0 +1,107 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml/parser"
+)
+
+// TestExampleNamesEveryOptionWithItsDefault keeps deploy/gatewatch.yaml complete and true.
+func TestExampleNamesEveryOptionWithItsDefault(t *testing.T) {
+	text, err := os.ReadFile("../../deploy/gatewatch.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := parseConfig(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withoutDefault := map[string]bool{"kafka.topics": true, "sinks.file.path": true}
+	defaults := defaultConfig()
+	options := 0
+	eachOption(reflect.ValueOf(defaults), reflect.ValueOf(example), "", func(path string, want, got reflect.Value) {
+		options++
+		node := file.Docs[0].Body
+		for _, key := range strings.Split(path, ".") {
+			node = child(node, key)
+		}
+		if node == nil {
+			t.Errorf("the example does not name %s", path)
+		} else if !withoutDefault[path] && !reflect.DeepEqual(want.Interface(), got.Interface()) {
+			t.Errorf("the example says %s: %v, the default is %v", path, got, want)
+		}
+	})
+	if options < 80 {
+		t.Errorf("only %d options were compared", options)
+	}
+}
+
+// eachOption walks the options of two configurations side by side.
+func eachOption(want, got reflect.Value, path string, visit func(path string, want, got reflect.Value)) {
+	for i := range want.NumField() {
+		field := want.Type().Field(i)
+		tag, inline := strings.CutSuffix(field.Tag.Get("yaml"), ",inline")
+		if !field.IsExported() {
+			continue
+		}
+		name := strings.TrimPrefix(path+"."+tag, ".")
+		if inline {
+			name = path
+		}
+		if field.Type.Kind() == reflect.Struct {
+			eachOption(want.Field(i), got.Field(i), name, visit)
+			continue
+		}
+		visit(name, want.Field(i), got.Field(i))
+	}
+}
+
+func TestConfigMistakesAreNamed(t *testing.T) {
+	const base = "kafka: {topics: [t]}\nsinks: {stdout: {}}\n"
+	for _, c := range []struct{ name, text, want string }{
+		{"unknown key", base + "kafak: 1\n", "unknown field \"kafak\""},
+		{"unknown nested key", "kafka: {topics: [t], toppics: x}\nsinks: {stdout: {}}\n", "toppics"},
+		{"wrong type", "kafka: {topics: 5}\nsinks: {stdout: {}}\n", "kafka"},
+		{"no topics", "sinks: {stdout: {}}\n", "kafka: topics is empty"},
+		{"no sinks", "kafka: {topics: [t]}\n", "sinks: is empty"},
+		{"unknown sink", "kafka: {topics: [t]}\nsinks: {splonk: {}}\n", "splonk"},
+		{"bad duration", base + "engine: {disorder: fast}\n", "disorder"},
+		{"out of range", base + "engine: {disorder: 5h}\n", "engine: disorder is 5h0m0s"},
+		{"sink without path", "kafka: {topics: [t]}\nsinks: {file: {}}\n", "sinks.file: path is missing"},
+		{"secret not set", "kafka: {topics: [t], sasl: {mechanism: PLAIN, username: u, password: {env: NO_SUCH_VARIABLE}}}\nsinks: {stdout: {}}\n", "NO_SUCH_VARIABLE is not set"},
+		{"secret file missing", "kafka: {topics: [t], sasl: {mechanism: PLAIN, username: u, password: {file: /no/such/file}}}\nsinks: {stdout: {}}\n", "/no/such/file"},
+		{"not YAML", "kafka: [\n", "1"},
+		{"two documents", base + "---\n" + base, "several documents"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := parseConfig([]byte(c.text))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestSecretsComeFromEnvironmentAndFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte("from: \"file\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TEST_SECRET", "from, [env]")
+	c, err := parseConfig([]byte("kafka:\n  topics: [t]\n  sasl: {mechanism: PLAIN, username: u, password: {env: TEST_SECRET}}\n" +
+		"ingest:\n  privacy_key:\n    file: " + path + "\nsinks: {stdout: {}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Kafka.SASL.Password != "from, [env]" || c.Ingest.PrivacyKey != `from: "file"` {
+		t.Errorf("password %q, key %q", c.Kafka.SASL.Password, c.Ingest.PrivacyKey)
+	}
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/spf13/cobra"
+
+	"github.com/gatewatch/gatewatch/cmd/gatewatch/pipeline"
+	"github.com/gatewatch/gatewatch/detector"
+	"github.com/gatewatch/gatewatch/ingest/deadletter"
+	"github.com/gatewatch/gatewatch/ingest/geo"
+	"github.com/gatewatch/gatewatch/ingest/kafka"
+	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
+	"github.com/gatewatch/gatewatch/sinks"
+)
+
+func newRunCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "run --config gatewatch.yaml",
+		Short: "Watch the telemetry in Kafka and deliver alerts",
+		Long: "run is the service: it reads telemetry from Kafka, detects, and delivers alerts to all sinks of the configuration.\n" +
+			"SIGTERM and SIGINT stop it after what was read is delivered, within shutdown_timeout. SIGHUP reloads the rules.",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("run takes no arguments; the configuration is named by --config")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error {
+			if path == "" {
+				return usagef("name the configuration: gatewatch run --config gatewatch.yaml")
+			}
+			return runService(c.Context(), path)
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "", "configuration file")
+	return cmd
+}
+
+// runService works until ctx ends. What fails before anything was started is returned at once.
+func runService(ctx context.Context, path string) error {
+	c, err := readConfig(path)
+	if err != nil {
+		return err
+	}
+	handler, err := c.Log.handler(os.Stderr)
+	if err != nil {
+		return usageError{err}
+	}
+	s := &service{config: c, log: slog.New(handler), registry: prometheus.NewRegistry()}
+	defer s.closeAll()
+	if err := s.build(ctx); err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// service is a running gatewatch: what it consists of, and how to close it, last opened first.
+type service struct {
+	config   config
+	log      *slog.Logger
+	registry *prometheus.Registry
+	closers  []func(ctx context.Context) error
+
+	rules    *ruleFiles
+	geo      *geo.Databases
+	operator *operatorServer
+	queue    *sinks.Queue
+	source   *kafka.Source
+	pipeline *pipeline.Pipeline
+}
+
+func (s *service) onClose(f func(ctx context.Context) error) { s.closers = append(s.closers, f) }
+
+func (s *service) closeAll() {
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
+	defer cancel()
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		if err := s.closers[i](ctx); err != nil {
+			s.log.Error("shutdown", "error", err)
+		}
+	}
+}
+
+// build opens everything without starting to read.
+func (s *service) build(ctx context.Context) error {
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var err error
+	if s.rules, err = openRules(s.config.Rules, s.log, s.registry); err != nil {
+		return err
+	}
+	if s.geo, err = openGeo(s.config.Geo, geo.Options{Registerer: s.registry, Logger: s.log}); err != nil {
+		return err
+	}
+	warnBlind(s.log, s.rules.set, s.geo)
+	if s.config.Ingest.PrivacyKey == "" {
+		s.log.Warn("pseudonyms are made with a key that everybody knows; set ingest.privacy_key to {env: NAME} or {file: PATH}")
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	if err := s.openSinks(ctx); err != nil {
+		return err
+	}
+	return s.connect()
+}
+
+func (s *service) listen() error {
+	if s.config.HTTP.Listen == "" {
+		return nil
+	}
+	var err error
+	if s.operator, err = listenOperator(s.config.HTTP.Listen, s.registry); err != nil {
+		return err
+	}
+	s.onClose(s.operator.close)
+	go func() {
+		if err := s.operator.serve(); err != nil {
+			s.log.Error("metrics are gone", "error", err)
+		}
+	}()
+	s.log.Info("metrics and health", "address", s.operator.address())
+	return nil
+}
+
+func (s *service) openSinks(ctx context.Context) error {
+	destinations, err := s.config.Sinks.open(ctx)
+	if err != nil {
+		return err
+	}
+	refused := sinks.NewDeadLetterFile(s.config.DeadLetters.Alerts)
+	s.onClose(func(context.Context) error { return refused.Close() })
+	s.queue, err = sinks.NewQueue(sinks.Options{Destinations: destinations, DeadLetters: refused, Registerer: s.registry, Logger: s.log})
+	if err != nil {
+		return usageError{err}
+	}
+	s.onClose(s.queue.Close)
+	return nil
+}
+
+// connect makes the source and the pipeline between it and the sinks.
+func (s *service) connect() error {
+	decoding := newDecoding(s.config.Ingest, s.geo, s.registry)
+	decoding.use(s.rules.set)
+	letters, err := s.openDeadLetters()
+	if err != nil {
+		return err
+	}
+	s.onClose(func(context.Context) error { return letters.Close() })
+	s.source, err = kafka.New(s.config.Kafka, kafka.Options{
+		NewDecoder: func() kafka.Decoder { return decoding.newDecoder() }, Registerer: s.registry, Logger: s.log,
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	metrics, err := pipeline.NewMetrics(s.registry, time.Now)
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	engine := detector.New(s.rules.set, s.config.Engine.options())
+	s.pipeline = pipeline.New(pipeline.Options{
+		Engine: engine, Delivery: s.queue, DeadLetters: letters, Committer: s.source, Metrics: metrics, Log: s.log,
+		MaxPending: s.config.Engine.MaxPendingEvents,
+	})
+	s.rules.onReload = func(ctx context.Context) error {
+		decoding.use(s.rules.set)
+		warnBlind(s.log, s.rules.set, s.geo)
+		return s.pipeline.Reload(ctx, s.rules.set)
+	}
+	return nil
+}
+
+func (s *service) openDeadLetters() (deadletter.Writer, error) {
+	c := s.config.DeadLetters
+	if c.Topic == "" {
+		return deadletter.OpenFile(c.File, c.MaxBytes)
+	}
+	cluster, err := connection.New(s.config.Kafka.Config)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return deadletter.NewKafka(&kafkago.Writer{
+		Addr: cluster.Addr(), Transport: cluster.Transport(), Topic: c.Topic, AllowAutoTopicCreation: true,
+	}), nil
+}
+
+// run reads until ctx ends or something fails for good. The source stops first and hands its partitions back; only then does
+// the pipeline stop, and the sinks deliver what is left.
+func (s *service) run(ctx context.Context) error {
+	engine, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+
+	pipelineEnded, rulesEnded := make(chan error, 1), make(chan struct{})
+	go func() {
+		pipelineEnded <- s.pipeline.Run(engine)
+		stopReading() // nobody would take what is read
+	}()
+	go func() {
+		defer close(rulesEnded)
+		s.rules.watch(reading)
+	}()
+	if s.geo != nil {
+		go func() {
+			if err := s.geo.Watch(reading); err != nil {
+				s.log.Warn("GeoIP databases are not watched for changes", "error", err)
+			}
+		}()
+	}
+	if s.operator != nil {
+		s.operator.setReady()
+	}
+	s.log.Info("watching", "topics", s.config.Kafka.Topics, "group", s.config.Kafka.Group, "rules", s.rules.set.Len())
+	err := s.source.Run(reading, s.pipeline)
+	if s.operator != nil {
+		s.operator.setNotReady("stopping")
+	}
+	if ctx.Err() != nil {
+		s.log.Info("stopping", "limit", s.config.ShutdownTimeout)
+		err = nil
+	}
+	stopReading()
+	<-rulesEnded
+	stopEngine()
+	return errors.Join(err, <-pipelineEnded)
+}
