@@ -125,7 +125,7 @@ var stepName = regexp.MustCompile(`^[a-z][a-z0-9]*([_-][a-z0-9]+)*$`)
 // steps reads the named steps and their matchers.
 func (r *reader) steps(s *workflowSpec, n ast.Node) {
 	entries := r.entries(n, "steps")
-	if n != nil && len(entries) == 0 {
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) == 0 {
 		r.errorf(n, "steps must have at least one step")
 	}
 	if len(entries) > maxSteps {
@@ -186,14 +186,13 @@ func (r *reader) workflow(s *workflowSpec, n ast.Node) *flow {
 	return f
 }
 
-// symbol looks a step up.
+// symbol looks a step up. When there are no steps at all, that is what has been reported.
 func (r *reader) symbol(s *workflowSpec, n ast.Node, name, what string) (uint8, bool) {
 	i := slices.Index(s.names, name)
-	if i < 0 {
+	if i < 0 && len(s.names) > 0 {
 		r.errorf(n, "%s: unknown step %q%s", what, shorten(name), nearestOr(name, s.names))
-		return 0, false
 	}
-	return uint8(i), true
+	return uint8(max(i, 0)), i >= 0
 }
 
 // guard reads the steps whose misuse is the finding.

@@ -52,7 +52,7 @@ func (r *reader) part(s *workflowSpec, n ast.Node) part {
 
 // sequence reads a list of parts. After an error it returns nil.
 func (r *reader) sequence(s *workflowSpec, n ast.Node) part {
-	parts := r.parts(s, n, "a list of steps")
+	parts := r.parts(s, n, "path")
 	if parts == nil {
 		return nil
 	}
