@@ -21,16 +21,11 @@ func (s *workflowSpec) compile() (*Automaton, error) {
 	if err != nil {
 		return nil, err
 	}
-	kinds := make([]string, len(situations))
-	for i, at := range situations {
-		kinds[i] = s.kind(&at)
-	}
-	targets := make([][]int32, len(next))
+	kinds, targets := make([]string, len(next)), make([][]int32, len(next))
 	for i, row := range next {
-		targets[i] = make([]int32, len(row))
-		for sym, to := range row {
-			targets[i][sym] = to.state
-			kinds[i] += string(rune(to.verdict))
+		kinds[i] = s.kind(&situations[i], row)
+		for _, to := range row {
+			targets[i] = append(targets[i], to.state)
 		}
 	}
 	class, members := minimise(targets, kinds)
@@ -141,10 +136,14 @@ func (f *flow) uses(sym uint8) bool {
 	return false
 }
 
-// kind tells situations apart that are not the same by themselves.
-func (s *workflowSpec) kind(at *situation) string {
+// kind tells situations apart that are not the same by themselves, whatever they lead to.
+func (s *workflowSpec) kind(at *situation, row []target) string {
 	progress, total := s.times(at)
-	return string(binary.AppendVarint(binary.AppendVarint(nil, int64(progress)), int64(total)))
+	b := binary.AppendVarint(binary.AppendVarint(nil, int64(progress)), int64(total))
+	for _, to := range row {
+		b = append(b, byte(to.verdict))
+	}
+	return string(b)
 }
 
 func (s *workflowSpec) begins() []bool {

@@ -22,17 +22,15 @@ import (
 // TestSyntheticTraffic runs the shipped rules over generated traffic: every kind of misuse must be found by a rule of its
 // kind, and nobody else accused.
 func TestSyntheticTraffic(t *testing.T) {
-	for _, seed := range []uint64{1, 2} {
-		t.Run("one of everything in ten minutes", func(t *testing.T) {
-			config := traffic.DefaultConfig()
-			config.Seed = seed
-			generator, err := traffic.New(config)
-			check(t, generator, err)
-		})
-	}
+	t.Run("one of everything in ten minutes", func(t *testing.T) {
+		config := traffic.DefaultConfig()
+		config.Rate = 30
+		generator, err := traffic.New(config)
+		check(t, generator, err)
+	})
 	t.Run("three of everything in two hours", func(t *testing.T) {
 		config := traffic.DefaultConfig()
-		config.Seed, config.Duration, config.Rate, config.Clients = 3, 2*time.Hour, 20, 2000
+		config.Seed, config.Duration, config.Rate, config.Clients = 3, 2*time.Hour, 5, 1000
 		for i := range config.Scenarios {
 			config.Scenarios[i].Count = 3
 		}
