@@ -54,6 +54,7 @@ func (r *reader) readable(data []byte) bool {
 		return false
 	}
 	for number, line := range bytes.Split(data, []byte("\n")) {
+		line = bytes.TrimSuffix(line, []byte("\r"))
 		if !utf8.Valid(line) {
 			r.at(number+1, 1+utf8.RuneCount(validPrefix(line)), "the file is not UTF-8 here")
 			return false
@@ -81,7 +82,7 @@ func validPrefix(line []byte) []byte {
 	return line
 }
 
-func isControl(c rune) bool { return c < ' ' && c != '\t' && c != '\r' || c == 0x7f }
+func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 // plain checks the tokens for what is refused and for what would cost the parser too much.
 func (r *reader) plain(tokens token.Tokens) bool {

@@ -127,7 +127,7 @@ func (r *reader) readRule(n ast.Node) *Rule {
 	rule := &Rule{File: r.file}
 	rule.Line, rule.column = position(n)
 	since := len(*r.errs)
-	r.rule = peek(n, "id")
+	r.rule, r.lacks = peek(n, "id"), false
 	defer func() { r.rule = "" }()
 
 	kind := peek(n, "detect")

@@ -238,8 +238,14 @@ func FuzzParse(f *testing.F) {
 			f.Add(data)
 		}
 	}
+	f.Add([]byte("rules:\n- {id: a, detect: workflow, by: session_id, stepz: {a: {route: /a}}, workflows: {name: x, path: a}, guard: a}"))
+	f.Add([]byte("rules:\n- {id: a, detect: workflow, by: session_id, steps: , workflows: , guard: }"))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		start := time.Now()
 		set, err := Parse(File{"f.yaml", data})
+		if took := time.Since(start); took > 5*time.Second {
+			t.Fatalf("took %s", took)
+		}
 		if err == nil {
 			events := traffic(20)
 			m := set.NewMatcher()

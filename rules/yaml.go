@@ -18,6 +18,8 @@ type reader struct {
 	file string
 	rule string // id of the rule being read, "" outside of rules
 	errs *Errors
+
+	lacks bool // a needed value of the rule being read is missing, which has been reported
 }
 
 // errorf reports a defect at the node.
@@ -26,8 +28,9 @@ func (r *reader) errorf(n ast.Node, format string, args ...any) {
 	*r.errs = append(*r.errs, Error{r.file, line, column, r.rule, fmt.Sprintf(format, args...)})
 }
 
-// failed reports whether anything was wrong since the given number of errors.
-func (r *reader) failed(since int) bool { return len(*r.errs) > since }
+// failed reports whether anything was wrong since the given number of errors, or a needed value is missing: that may have
+// been reported before, as a key without a value or a misspelt one.
+func (r *reader) failed(since int) bool { return len(*r.errs) > since || r.lacks }
 
 // position returns where a reader of the file sees the node begin. The parser's own answer for a mapping is its first
 // colon.
@@ -150,7 +153,9 @@ func (r *reader) need(o object, what, key string) ast.Node {
 	if !o.has(key) && o.node != nil {
 		r.errorf(o.node, "%s needs the key %q", what, key)
 	}
-	return o.get(key)
+	value := o.get(key)
+	r.lacks = r.lacks || value == nil
+	return value
 }
 
 // items returns the items of a list, or the node alone when it is no list: one value is a list of one.
