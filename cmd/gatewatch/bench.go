@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -287,5 +286,3 @@ func (r *benchResult) write(w io.Writer, asJSON bool) error {
 	}
 	return t.Flush()
 }
-
-var errNoDelay = errors.New("no alert came in the live part: the rules find nothing that bench injects")

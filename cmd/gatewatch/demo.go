@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -167,7 +166,7 @@ func (d *demo) connect(databases *geo.Databases) error {
 	c := kafka.DefaultConfig()
 	c.Brokers, c.Topics, c.Group = d.broker.addresses(), []string{demoTopic}, "gatewatch-demo"
 	var err error
-	d.source, err = kafka.New(c, kafka.Options{NewDecoder: func() kafka.Decoder { return decoding.newDecoder() }, Logger: slog.New(slog.DiscardHandler)})
+	d.source, err = kafka.New(kafka.Options{Config: c, NewDecoder: func() kafka.Decoder { return decoding.newDecoder() }})
 	if err != nil {
 		return err
 	}

@@ -156,8 +156,8 @@ func (s *service) connect() error {
 		return err
 	}
 	s.onClose(func(context.Context) error { return letters.Close() })
-	s.source, err = kafka.New(s.config.Kafka, kafka.Options{
-		NewDecoder: func() kafka.Decoder { return decoding.newDecoder() }, Registerer: s.registry, Logger: s.log,
+	s.source, err = kafka.New(kafka.Options{
+		Config: s.config.Kafka, NewDecoder: func() kafka.Decoder { return decoding.newDecoder() }, Registerer: s.registry, Log: s.log,
 	})
 	if err != nil {
 		return usageError{err}

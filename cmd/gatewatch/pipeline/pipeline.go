@@ -57,8 +57,9 @@ type Pipeline struct {
 	done       chan struct{}                        // closed when Run returns
 	gates      gates
 	checkpoint checkpoints
-	raised     uint64 // alerts handed to delivery
-	through    uint64 // sequence number of the last one
+	away       map[event.Partition]bool // revoked, and not assigned again; belongs to the owner of the engine
+	raised     uint64                   // alerts handed to delivery
+	through    uint64                   // sequence number of the last one
 }
 
 // inboxSize bounds how many batches wait for the engine: a few for each partition of a busy topic.
@@ -75,7 +76,8 @@ func New(o Options) *Pipeline {
 	if o.CommitEvery == 0 {
 		o.CommitEvery = time.Second
 	}
-	return &Pipeline{o: o, inbox: make(chan func(context.Context) error, inboxSize), done: make(chan struct{}), gates: newGates()}
+	return &Pipeline{o: o, inbox: make(chan func(context.Context) error, inboxSize), done: make(chan struct{}), gates: newGates(),
+		away: map[event.Partition]bool{}}
 }
 
 // ErrStopped says that the pipeline no longer runs.

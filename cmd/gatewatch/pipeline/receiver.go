@@ -12,9 +12,19 @@ import (
 func (p *Pipeline) Assigned(id event.Partition, next int64) {
 	p.gates.open(id, p.o.Engine.NewPreparer())
 	_ = p.send(context.Background(), func(context.Context) error { // fails only when there is nothing left to tell
+		delete(p.away, id)
 		p.o.Engine.Assign(id)
 		return nil
 	})
+}
+
+// finishAway gives up on partitions that were revoked and not assigned again. A rebalance takes all partitions away and
+// gives most of them back: until the first event or word after it, the watermark goes on waiting for all of them.
+func (p *Pipeline) finishAway() {
+	for id := range p.away {
+		p.o.Engine.Finish(id)
+		delete(p.away, id)
+	}
 }
 
 // Receive implements [ingest.Receiver]: it matches the batch in the goroutine of the caller and hands it to the engine.
@@ -30,6 +40,7 @@ func (p *Pipeline) Receive(ctx context.Context, b *event.Batch, rejected []inges
 				return err
 			}
 		}
+		p.finishAway()
 		p.o.Engine.Push(prepared)
 		return nil
 	})
@@ -38,6 +49,7 @@ func (p *Pipeline) Receive(ctx context.Context, b *event.Batch, rejected []inges
 // CaughtUp implements [ingest.Receiver].
 func (p *Pipeline) CaughtUp(id event.Partition, now time.Time) {
 	f := func(context.Context) error {
+		p.finishAway()
 		p.o.Engine.CaughtUp(id, event.TimeOf(now))
 		return nil
 	}
@@ -51,10 +63,7 @@ func (p *Pipeline) CaughtUp(id event.Partition, now time.Time) {
 // still wait for the watermark are not committed: whoever gets the partition reads them again.
 func (p *Pipeline) Revoked(ctx context.Context, id event.Partition) {
 	_ = p.do(ctx, func(running context.Context) error {
-		p.o.Engine.Finish(id)
-		if err := p.advance(running); err != nil {
-			return err
-		}
+		p.away[id] = true
 		if err := p.o.Delivery.Drain(ctx); err != nil {
 			p.o.Log.Warn("a partition is given up before all its alerts are delivered; they will be raised again", "partition", id, "error", err)
 		}
