@@ -142,7 +142,7 @@ func notes(r *Rule, e *event.Event) []string {
 	if e.Geo == nil {
 		for _, f := range r.Filter.Fields() {
 			if f.NeedsGeo() {
-				list = append(list, fmt.Sprintf("where asks for %s, and nothing is known about the source address", f))
+				list = append(list, fmt.Sprintf("the filter asks for %s, and nothing is known about the source address", f))
 			}
 		}
 	}

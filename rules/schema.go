@@ -149,7 +149,7 @@ func commonSchema() schema {
 		"false_positives": described(ref("text"), "how it can be wrong, and how to tune it"),
 		"advice":          described(ref("text"), "what to do about a finding"),
 		"detect":          schema{"enum": Kinds()},
-		"by":              described(oneOrMany(ref("field")), "whom the rule watches: a field, or up to four together"),
+		"by":              described(bySchema(), "whom the rule watches: a field, or up to four together"),
 		"where":           described(ref("where"), "which events count"),
 		"if":              schema{"type": []string{"string", "boolean"}, "minLength": 1, "description": "an expression over the event's fields that must be true"},
 		"severity":        schema{"enum": severities, "default": alert.Medium},
@@ -157,6 +157,10 @@ func commonSchema() schema {
 		"mode":            schema{"enum": []string{"enforce", "shadow"}, "default": "enforce", "description": "shadow: computed and counted, not delivered"},
 		"close_after":     described(ref("duration"), "how long it must be quiet before an alert is closed"),
 	}
+}
+
+func bySchema() schema {
+	return schema{"anyOf": []schema{ref("field"), {"type": "array", "minItems": 1, "maxItems": maxEntity, "items": ref("field"), "uniqueItems": true}}}
 }
 
 func kindProperties(kind string) schema {
@@ -187,7 +191,7 @@ func offHoursSchema() schema {
 		"days":      oneOrMany(schema{"type": "string", "pattern": "^" + anyCase(dayNames...) + "(-" + anyCase(dayNames...) + ")?$"}),
 		"learn":     closed(schema{"min_events": within(1, 1_000_000), "min_days": within(1, 90)}),
 		"new":       schema{"enum": []string{"country", "asn"}},
-		"time_zone": schema{"type": "string", "minLength": 1, "description": "IANA name such as Europe/Berlin"},
+		"time_zone": schema{"type": "string", "minLength": 1, "not": schema{"const": "Local"}, "description": "IANA name such as Europe/Berlin"},
 	}
 }
 
