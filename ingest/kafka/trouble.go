@@ -1,0 +1,158 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	kafka "github.com/segmentio/kafka-go"
+
+	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
+)
+
+// The kinds of failure: what an operator has to look at.
+const (
+	kindAccess     = "access"     // credentials, certificates, permissions
+	kindConnection = "connection" // a broker that cannot be reached or stopped talking
+	kindLeader     = "leader"     // partitions and groups that move between brokers
+	kindTopic      = "topic"      // topics that do not exist
+	kindBroker     = "broker"     // everything else that a broker says
+	kindOther      = "other"
+)
+
+var kinds = []string{kindAccess, kindConnection, kindLeader, kindTopic, kindBroker, kindOther}
+
+func kindOf(err error) string {
+	code, fromBroker := errors.AsType[kafka.Error](err)
+	_, missing := errors.AsType[missingTopic](err)
+	_, network := errors.AsType[net.Error](err)
+	switch {
+	case connection.Advice(err) != "":
+		return kindAccess
+	case missing:
+		return kindTopic
+	case fromBroker:
+		return kindOfCode(code)
+	case network, isEnd(err):
+		return kindConnection
+	}
+	return kindOther
+}
+
+func kindOfCode(code kafka.Error) string {
+	switch code {
+	case kafka.TopicAuthorizationFailed, kafka.GroupAuthorizationFailed, kafka.ClusterAuthorizationFailed:
+		return kindAccess
+	case kafka.UnknownTopicOrPartition:
+		return kindTopic
+	case kafka.NotLeaderForPartition, kafka.LeaderNotAvailable, kafka.ReplicaNotAvailable, kafka.FencedLeaderEpoch, kafka.UnknownLeaderEpoch,
+		kafka.NotCoordinatorForGroup, kafka.GroupCoordinatorNotAvailable, kafka.GroupLoadInProgress, kafka.RebalanceInProgress:
+		return kindLeader
+	}
+	return kindBroker
+}
+
+// trouble logs that something does not work when that begins and when it ends, not each time that it is tried. One goroutine
+// at a time may use it.
+type trouble struct {
+	log     *slog.Logger
+	begun   map[string]*affliction // by what was being done
+	refused int                    // times in a row that repeating was without hope
+}
+
+type affliction struct {
+	key   string
+	since time.Time
+}
+
+// hopeless is how often in a row the cluster must refuse us before we believe it: a broker that stops while it checks a
+// password looks as if it did.
+const hopeless = 3
+
+// note takes note of how doing went and reports whether there is no hope.
+func (t *trouble) note(doing string, err error) bool {
+	if err == nil {
+		t.end(doing)
+		return false
+	}
+	if connection.Advice(err) == "" {
+		t.refused = 0
+	} else if t.refused++; t.refused >= hopeless {
+		return true
+	}
+	key := kindOf(err)
+	if key == kindTopic {
+		key = err.Error() // names the topic, and nothing that changes
+	}
+	if old := t.begun[doing]; old != nil && old.key == key {
+		return false
+	}
+	if t.begun == nil {
+		t.begun = map[string]*affliction{}
+	}
+	t.begun[doing] = &affliction{key: key, since: time.Now()}
+	level := slog.LevelWarn
+	if kindOf(err) == kindLeader {
+		level = slog.LevelInfo // part of every restart of a broker
+	}
+	t.log.Log(context.Background(), level, "cannot "+doing+"; trying again", "error", err)
+	return false
+}
+
+func (t *trouble) end(doing string) {
+	t.refused = 0
+	if old := t.begun[doing]; old != nil {
+		delete(t.begun, doing)
+		t.log.Info("can "+doing+" again", "after", time.Since(old.since).Round(time.Millisecond))
+	}
+}
+
+// leash holds the connections of a consumer group, so that waiting for an answer can be cut short.
+type leash struct {
+	dialer *kafka.Dialer
+	mu     sync.Mutex
+	held   map[net.Conn]bool
+}
+
+func newLeash(d *kafka.Dialer) *leash {
+	l := &leash{dialer: d, held: map[net.Conn]bool{}}
+	dial := d.DialFunc
+	d.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.held[conn] = true
+		return leashed{conn, l}, nil
+	}
+	return l
+}
+
+// cutAfter closes all connections after d, unless the function that it returns is called before.
+func (l *leash) cutAfter(d time.Duration) (stop func() bool) {
+	return time.AfterFunc(d, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for conn := range l.held {
+			conn.Close()
+		}
+	}).Stop
+}
+
+type leashed struct {
+	net.Conn
+	leash *leash
+}
+
+// Close implements [net.Conn].
+func (c leashed) Close() error {
+	c.leash.mu.Lock()
+	delete(c.leash.held, c.Conn)
+	c.leash.mu.Unlock()
+	return c.Conn.Close()
+}
