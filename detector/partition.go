@@ -23,9 +23,9 @@ type partition struct {
 	finished bool
 
 	// While the source says that there is nothing more:
-	quiet      bool
-	quietSince event.Time // wall clock
-	wall       event.Time // wall clock, latest
+	quiet  bool
+	passed event.Time // how long it has said so
+	wall   event.Time // clock on the wall when it said so last
 }
 
 // idleAfter is how long a caught-up partition holds the watermark back: its next event may come any moment, but the others
@@ -45,10 +45,15 @@ func (p *partition) observe(t, disorder, applied event.Time) (order event.Time) 
 	return max(order, applied)
 }
 
+// saidOften is the most that one confirmation adds to the time that nothing came, in milliseconds. A source repeats itself
+// every second; a longer silence means that it could not tell, as while a broker is away.
+const saidOften = 1500
+
 func (p *partition) caughtUp(now event.Time) {
 	if !p.quiet {
-		p.quiet, p.quietSince = true, now
+		p.quiet, p.passed, p.wall = true, 0, now
 	}
+	p.passed += min(max(0, now-p.wall), saidOften)
 	p.wall = now
 	p.clock.settle(now + maxLead)
 }
@@ -63,8 +68,7 @@ func (p *partition) time() (t event.Time, holds bool) {
 	case !p.clock.running:
 		return noTime, false
 	}
-	passed := p.wall - p.quietSince
-	return max(p.clock.max, min(p.clock.max+passed, p.wall)), passed < idleAfter
+	return max(p.clock.max, min(p.clock.max+p.passed, p.wall)), p.passed < idleAfter
 }
 
 // partitions is all inputs.

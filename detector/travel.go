@@ -15,7 +15,7 @@ import (
 
 // travel finds two places of one entity between which nobody can travel in the time between.
 //
-// Every event is compared with the last few places of the entity within a day. The distance is the great circle between
+// Whenever the entity changes its place, the new one is compared with its last few places within a day. The distance is the great circle between
 // the two points less both accuracy radii; hops below the minimal distance, within one network (ASN) or one address never
 // count. Hops to or from a discounted address (see [rules.Discount]) count a quarter. Places without coordinates are not
 // places.
@@ -95,7 +95,12 @@ func (s *travelState) observe(o observation) finding {
 		return finding{}
 	}
 	here := sighting{e.Geo, e.Time, discounted(&s.t.spec.Discount, e)}
-	worst, speed := s.worst(here)
+	moved := len(s.places) > 0 && !s.places[len(s.places)-1].same(here)
+	var worst hop
+	var speed float64
+	if moved {
+		worst, speed = s.worst(here)
+	}
 	s.remember(here)
 	f := finding{value: speed, limit: s.t.spec.SpeedKMH}
 	if speed > s.t.spec.SpeedKMH {

@@ -192,16 +192,22 @@ func (d *demo) watch(ctx context.Context) error {
 	defer stopReading()
 	engineEnded, sourceEnded := make(chan error, 1), make(chan error, 1)
 	go func() { engineEnded <- d.pipeline.Run(running) }()
-	go func() { sourceEnded <- d.source.Run(reading, d.pipeline) }()
+	producing, stopProducing := context.WithCancel(ctx)
+	defer stopProducing()
+	go func() {
+		sourceEnded <- d.source.Run(reading, d.pipeline)
+		stopProducing() // nobody would read it
+		stopReading()
+	}()
 
 	status := make(chan struct{})
 	go func() {
 		defer close(status)
 		d.showStatus(reading)
 	}()
-	err := d.produceAll(ctx)
+	err := d.produceAll(producing)
 	if err == nil {
-		err = d.catchUp(running)
+		err = d.catchUp(reading)
 	}
 	stopReading()
 	err = errors.Join(err, <-sourceEnded)
@@ -260,15 +266,14 @@ func (d *demo) catchUp(ctx context.Context) error {
 				pending = s.Pending
 			}
 		})
-		if err != nil {
+		switch {
+		case err == nil && pending == 0, errors.Is(err, context.Canceled):
+			return nil // all is shown, or the source has ended and says why
+		case err != nil:
 			return fmt.Errorf("wait for the last alerts: %w", err)
-		}
-		if pending == 0 {
-			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the last alerts: %w", ctx.Err())
 		case <-ticker.C:
 		}
 	}
