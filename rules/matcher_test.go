@@ -284,3 +284,25 @@ func BenchmarkMatcherPack(b *testing.B) {
 		i++
 	}
 }
+
+// BenchmarkMatcherHostilePath measures what a caller can make one event cost: the longest path that is decoded, of the
+// shortest segments, against patterns that may begin anywhere.
+func BenchmarkMatcherHostilePath(b *testing.B) {
+	set, err := Load("pack")
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := set.NewMatcher()
+	e := traffic(1)[0]
+	for name, path := range map[string]string{
+		"segments": strings.Repeat("/a", 4096), "words": strings.Repeat("/users", 1365), "dots": strings.Repeat("/a/..", 1638),
+		"escapes": strings.Repeat("/%2e", 2048), "percent": strings.Repeat("%", 8192),
+	} {
+		e.Path, e.Route, e.Method, e.Status = path, "", "GET", 200
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				m.Match(&e)
+			}
+		})
+	}
+}

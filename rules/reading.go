@@ -7,6 +7,10 @@ import "strings"
 // that. A path that is spelled oddly therefore has two readings, and a pattern matches when one of them does; an exclusion
 // (not:) never applies to such a path.
 
+// maxPathSegments is how many segments of a path patterns look at. No API is that deep, and without a bound one event could
+// cost as much as thousands.
+const maxPathSegments = 64
+
 // spelling is one path taken apart.
 type spelling struct {
 	odd     bool
@@ -14,8 +18,8 @@ type spelling struct {
 	lenient []string // of an odd path
 }
 
-// room is where segments stand: enough for any honest path, deeper ones allocate.
-type room [2][24]string
+// room is where segments stand.
+type room [2][maxPathSegments]string
 
 func spell(path string, r *room) spelling {
 	s := spelling{odd: odd(path), strict: strictReading(r[0][:0], path)}
@@ -25,9 +29,12 @@ func spell(path string, r *room) spelling {
 	return s
 }
 
-// odd reports whether a path's segments are not simply what stands between its slashes.
+// odd reports whether a path's segments are not simply what stands between its slashes, or too many.
 func odd(path string) bool {
-	if strings.IndexByte(path, ';') >= 0 || strings.IndexByte(path, '\\') >= 0 || strings.Contains(path, "/.") {
+	if strings.IndexByte(path, ';') >= 0 || strings.IndexByte(path, '\\') >= 0 || strings.Contains(path, "/.") || strings.HasPrefix(path, ".") {
+		return true
+	}
+	if len(path) > 2*maxPathSegments && strings.Count(path, "/") > maxPathSegments {
 		return true
 	}
 	for rest := path; ; {
@@ -43,39 +50,46 @@ func odd(path string) bool {
 	}
 }
 
-// strictReading appends the segments of path as RFC 3986 has them (section 5.2.4): only slashes separate, and "." and ".."
-// are resolved, percent-encoded ones too. Empty segments are left out.
+// strictReading returns the segments of path as RFC 3986 has them (section 5.2.4): only slashes separate, and "." and ".."
+// are resolved, percent-encoded ones too. Empty segments are left out. It uses the memory of segments.
 func strictReading(segments []string, path string) []string {
+	depth := 0
 	for path != "" {
 		var part string
 		part, path = cutSegment(path)
-		segments = step(segments, part)
+		segments, depth = step(segments, depth, part)
 	}
 	return segments
 }
 
-// lenientReading appends the segments of path as the most obliging server has them: a backslash and an encoded slash
-// separate too, and parameters after a semicolon are cut off before dots are resolved.
+// lenientReading returns the segments of path as the most obliging server has them: a backslash and an encoded slash
+// separate too, and parameters after a semicolon are cut off before dots are resolved. It uses the memory of segments.
 func lenientReading(segments []string, path string) []string {
+	depth := 0
 	for path != "" {
 		end, width := separator(path)
 		part := path[:end]
 		path = path[end+width:]
 		bare, _, _ := strings.Cut(part, ";")
-		segments = step(segments, bare)
+		segments, depth = step(segments, depth, bare)
 	}
 	return segments
 }
 
-// step takes one more segment into a path, resolving dots.
-func step(segments []string, part string) []string {
+// step takes one more segment into a path, resolving dots. depth is how many segments the path has, those included for
+// which there is no room.
+func step(segments []string, depth int, part string) ([]string, int) {
 	switch dots(part) {
 	case 0:
-		return append(segments, part)
+		if depth < maxPathSegments {
+			segments = append(segments, part)
+		}
+		return segments, depth + 1
 	case 2:
-		return segments[:max(0, len(segments)-1)]
+		depth = max(0, depth-1)
+		return segments[:min(depth, len(segments))], depth
 	}
-	return segments
+	return segments, depth
 }
 
 // dots returns 2 for "..", 1 for "." and for the empty segment, else 0; %2e is a dot.
