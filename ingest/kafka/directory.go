@@ -76,18 +76,18 @@ func (d *directory) ask(ctx context.Context) (map[string]broker.Topic, error) {
 			return answer, nil
 		}
 	}
-	var errs []error
+	failed := errors.New("no broker answers")
 	for _, address := range d.candidates() {
 		answer, err := d.askOne(ctx, address)
 		if err == nil {
 			return answer, nil
 		}
-		errs = append(errs, err)
+		failed = fmt.Errorf("%w; %w", failed, err)
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, fmt.Errorf("no broker answers: %w", errors.Join(errs...))
+	return nil, failed
 }
 
 // candidates are the configured brokers and those that led partitions at the last look, for the former may be gone.

@@ -34,9 +34,13 @@ func (s *Source) newReader(p event.Partition, next int64, r ingest.Receiver) *re
 	d := s.newDecoder()
 	d.Begin(p)
 	return &reader{
-		source: s, partition: p, next: next, decoder: d, receiver: r, metrics: s.metrics.partition(p), trouble: trouble{log: log}, log: log,
+		source: s, partition: p, next: next, decoder: d, receiver: r, metrics: s.metrics.partition(p), log: log,
+		trouble: trouble{log: log, patience: patience},
 	}
 }
+
+// patience is how long a partition may be without leader, as it is whenever a broker restarts, before that is worth a line.
+const patience = 5 * time.Second
 
 // run reads until ctx ends, whatever happens, and then hands the partition over.
 func (r *reader) run(ctx context.Context) {

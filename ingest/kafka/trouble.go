@@ -55,17 +55,34 @@ func kindOfCode(code kafka.Error) string {
 	return kindBroker
 }
 
+// advice says what to do about an error that has begun.
+func advice(err error) string {
+	if a := connection.Advice(err); a != "" {
+		return a
+	}
+	switch kindOf(err) {
+	case kindConnection:
+		return "check that kafka.brokers is right and that the brokers run"
+	case kindAccess:
+		return "allow kafka.sasl.username to read the topics and the group"
+	}
+	return ""
+}
+
 // trouble logs that something does not work when that begins and when it ends, not each time that it is tried. One goroutine
 // at a time may use it.
 type trouble struct {
-	log     *slog.Logger
-	begun   map[string]*affliction // by what was being done
-	refused int                    // times in a row that repeating was without hope
+	log      *slog.Logger
+	patience time.Duration // for how long nothing is said
+	begun    map[string]*affliction
+	refused  int // times in a row that repeating was without hope
 }
 
+// affliction is what is wrong with one thing that is being done.
 type affliction struct {
-	key   string
-	since time.Time
+	key    string
+	since  time.Time
+	logged bool
 }
 
 // hopeless is how often in a row the cluster must refuse us before we believe it: a broker that stops while it checks a
@@ -87,26 +104,40 @@ func (t *trouble) note(doing string, err error) bool {
 	if key == kindTopic {
 		key = err.Error() // names the topic, and nothing that changes
 	}
-	if old := t.begun[doing]; old != nil && old.key == key {
-		return false
+	if old := t.begun[doing]; old == nil || old.key != key {
+		t.begin(doing, key)
 	}
+	t.say(doing, err)
+	return false
+}
+
+func (t *trouble) begin(doing, key string) {
 	if t.begun == nil {
 		t.begun = map[string]*affliction{}
 	}
 	t.begun[doing] = &affliction{key: key, since: time.Now()}
-	level := slog.LevelWarn
-	if kindOf(err) == kindLeader {
-		level = slog.LevelInfo // part of every restart of a broker
+}
+
+func (t *trouble) say(doing string, err error) {
+	now := t.begun[doing]
+	if now.logged || time.Since(now.since) < t.patience {
+		return
 	}
-	t.log.Log(context.Background(), level, "cannot "+doing+"; trying again", "error", err)
-	return false
+	now.logged = true
+	args := []any{"error", err}
+	if a := advice(err); a != "" {
+		args = append(args, "advice", a)
+	}
+	t.log.Warn("cannot "+doing+"; trying again", args...)
 }
 
 func (t *trouble) end(doing string) {
 	t.refused = 0
 	if old := t.begun[doing]; old != nil {
 		delete(t.begun, doing)
-		t.log.Info("can "+doing+" again", "after", time.Since(old.since).Round(time.Millisecond))
+		if old.logged {
+			t.log.Info("can "+doing+" again", "after", time.Since(old.since).Round(time.Millisecond))
+		}
 	}
 }
 

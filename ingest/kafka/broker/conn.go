@@ -53,7 +53,7 @@ type Conn struct {
 func Open(ctx context.Context, d Dialer, address string, o Options) (*Conn, error) {
 	raw, versions, err := d.Dial(ctx, address)
 	if err != nil {
-		return nil, fmt.Errorf("connect to broker %s: %w", address, err)
+		return nil, err
 	}
 	c := &Conn{raw: raw, api: protocol.NewConn(raw, o.ClientID), version: -1, options: o, inflate: inflater{limit: o.MaxResponse}}
 	chosen := make(map[protocol.ApiKey]int16, len(versions))

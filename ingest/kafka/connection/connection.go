@@ -80,7 +80,7 @@ func (c *Cluster) Dial(ctx context.Context, address string) (net.Conn, []kafka.A
 	defer cancel()
 	raw, err := c.dial(ctx, "tcp", address)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("connect to broker: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	versions, err := c.greet(ctx, raw, address)
@@ -89,7 +89,7 @@ func (c *Cluster) Dial(ctx context.Context, address string) (net.Conn, []kafka.A
 	}
 	if err != nil {
 		raw.Close()
-		return nil, nil, fmt.Errorf("greet broker %s: %w", address, err)
+		return nil, nil, fmt.Errorf("connect to broker %s: %w", address, err)
 	}
 	return raw, versions, nil
 }
@@ -126,7 +126,7 @@ func (c *Cluster) dial(ctx context.Context, network, address string) (net.Conn, 
 	secure := tls.Client(raw, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		raw.Close()
-		return nil, fmt.Errorf("open TLS to %s: %w", address, err)
+		return nil, fmt.Errorf("open TLS to broker %s: %w", address, err)
 	}
 	return secure, nil
 }
