@@ -274,6 +274,7 @@ func (d *demo) catchUp(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			return fmt.Errorf("wait for the last alerts: %w, %d events still wait for the watermark", ctx.Err(), pending)
 		case <-ticker.C:
 		}
 	}
