@@ -18,11 +18,6 @@ func (i interval) contains(v float64) bool {
 	return (v > i.low || v == i.low && !i.openLow) && (v < i.high || v == i.high && !i.openHigh)
 }
 
-// empty reports whether no number lies in the interval.
-func (i interval) empty() bool {
-	return i.low > i.high || i.low == i.high && (i.openLow || i.openHigh)
-}
-
 // comparisons in an order in which no sign hides a longer one.
 var comparisons = []string{">=", "<=", "==", ">", "<", "="}
 

@@ -26,11 +26,11 @@ type Matcher struct {
 }
 
 const (
-	matcherSets = 2048 // a power of two
+	matcherSets = 1024 // a power of two; with the ways half a megabyte, and some 200 bytes for each place in use
 	ways        = 4
 
 	// maxRemembered is the longest route, and the longest of the other texts, that is remembered.
-	maxRemembered = 512
+	maxRemembered = 256
 )
 
 // combination is what is known about one combination of environment, api, method, route and status.
@@ -42,7 +42,7 @@ type combination struct {
 
 	shape shape
 
-	answers [pathKinds]answer
+	answers [pathKinds]*answer // by what [shape.classify] says of the path; nil: never asked for
 }
 
 // answer is what a combination says about each rule for one kind of path. It is worked out when it is first asked for.

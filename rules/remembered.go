@@ -30,14 +30,20 @@ func (c *combination) learn(texts *[4]string, e *event.Event) {
 	}
 	c.status, c.used = e.Status, false
 	c.shape.read(e.Route)
-	for i := range c.answers {
-		c.answers[i].known = false
+	for _, a := range c.answers {
+		if a != nil {
+			a.known = false
+		}
 	}
 }
 
 // answer returns what the combination says for a kind of path, as [shape.classify] numbers them.
 func (c *combination) answer(rules []*Rule, e *event.Event, kind int) *answer {
-	a := &c.answers[kind]
+	a := c.answers[kind]
+	if a == nil {
+		a = new(answer)
+		c.answers[kind] = a
+	}
 	if !a.known {
 		path := templateOf(e.Route, kind, kind-int(plainPath))
 		a.decide(rules, e, &path)
