@@ -5,16 +5,10 @@
 package file
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest"
@@ -28,30 +22,39 @@ type Options struct {
 	Names      []string // files, Stdin for standard input
 	Stdin      io.Reader
 	NewDecoder func() *ingest.Decoder
-	// MaxLine is the longest line in bytes; a longer one is rejected without being held in memory.
+
+	// MaxLine is the longest line in bytes; a longer one is rejected without being held in memory. It must not be less than
+	// the decoders' limit on records, which is what rejects it.
 	MaxLine int
+
 	// Progress, when not nil, is told how many bytes of the files were read, compressed as they are, of how many; total is 0
 	// when that is unknown.
 	Progress func(read, total int64)
 }
 
-// Source reads files to their ends.
+// Source reads files to their ends. One goroutine uses it.
 type Source struct {
-	o     Options
-	files []*reading
-	read  int64
-	total int64
+	options Options
+	files   []*reading
+	read    int64 // bytes
+	total   int64 // bytes; 0: unknown
 }
 
 // Open opens all files, so that a missing one is told before any work is done.
 func Open(o Options) (*Source, error) {
-	s := &Source{o: o}
+	s := &Source{options: o}
+	unknown := false
 	for i, name := range o.Names {
-		f, err := s.open(name, int32(i))
+		f, size, err := s.open(name, int32(i))
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 		s.files = append(s.files, f)
+		s.total += size
+		unknown = unknown || size == 0
+	}
+	if unknown {
+		s.total = 0
 	}
 	return s, nil
 }
@@ -66,35 +69,45 @@ func (s *Source) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run reads everything and returns at the end of the last file. A file that breaks off (a truncated archive) is read as far
-// as possible, then reported in the error, after the others were read to their ends.
+// Run reads everything and returns at the end of the last file; a file that has ended is revoked at once, so that nobody
+// waits for it. A file that breaks off (a truncated archive) is read as far as possible, then reported in the error, after
+// the others were read to their ends. Run fails early only when the receiver does or ctx ends.
 func (s *Source) Run(ctx context.Context, r ingest.Receiver) error {
 	for _, f := range s.files {
 		r.Assigned(f.partition, 0)
 	}
-	var errs []error
+	var broken []error
 	for {
 		f := s.earliest()
 		if f == nil {
-			return errors.Join(errs...)
+			return errors.Join(broken...)
 		}
-		f.fill(s.o.MaxLine)
-		if batch, rejected := f.decoder.Take(); batch != nil {
-			f.note(batch)
-			if err := r.Receive(ctx, batch, rejected); err != nil {
-				return err
-			}
+		if err := s.step(ctx, f, r); err != nil {
+			return err
 		}
-		if f.ended {
-			if f.err != nil {
-				errs = append(errs, fmt.Errorf("read %s after line %d: %w", f.partition.Topic, f.line, f.err))
-			}
-			r.Revoked(ctx, f.partition)
-		}
-		if s.o.Progress != nil {
-			s.o.Progress(s.read, s.total)
+		if f.ended && f.err != nil {
+			broken = append(broken, fmt.Errorf("read %s: after line %d: %w", f.partition.Topic, f.line, f.err))
 		}
 	}
+}
+
+// step reads one batch of a file.
+func (s *Source) step(ctx context.Context, f *reading, r ingest.Receiver) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if batch, rejected := f.batch(s.options.MaxLine); batch != nil {
+		if err := r.Receive(ctx, batch, rejected); err != nil {
+			return err
+		}
+	}
+	if f.ended {
+		r.Revoked(ctx, f.partition)
+	}
+	if s.options.Progress != nil {
+		s.options.Progress(s.read, s.total)
+	}
+	return nil
 }
 
 // earliest returns the file whose latest event is the oldest: the one the others wait for.
@@ -110,70 +123,14 @@ func (s *Source) earliest() (first *reading) {
 // reading is one file being read.
 type reading struct {
 	partition event.Partition
-	lines     *bufio.Reader
+	lines     lineReader
 	closers   []func() error
 	decoder   *ingest.Decoder
 	line      int64 // number of the next line
+	given     int64 // number of the line after the last batch
 	latest    event.Time
 	ended     bool
-	err       error
-	long      []byte // a line that did not fit the buffer, up to the limit
-}
-
-func (s *Source) open(name string, number int32) (*reading, error) {
-	f := &reading{partition: event.Partition{Topic: name, ID: number}, decoder: s.o.NewDecoder()}
-	f.decoder.Begin(f.partition)
-	var raw io.Reader = s.o.Stdin
-	if name != Stdin {
-		file, err := os.Open(name)
-		if err != nil {
-			return nil, err // names the file
-		}
-		info, err := file.Stat()
-		if err == nil && info.IsDir() {
-			err = fmt.Errorf("open %s: is a directory; name the files in it", name)
-		}
-		if err != nil {
-			return nil, errors.Join(err, file.Close())
-		}
-		s.total += info.Size()
-		f.closers = append(f.closers, file.Close)
-		raw = file
-	}
-	if err := f.decompress(&counting{raw, &s.read}); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), f.close())
-	}
-	return f, nil
-}
-
-// chunk is how much is read at a time.
-const chunk = 1 << 18
-
-var (
-	gzipMagic = []byte{0x1f, 0x8b}
-	zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
-)
-
-func (f *reading) decompress(raw io.Reader) error {
-	f.lines = bufio.NewReaderSize(raw, chunk)
-	magic, _ := f.lines.Peek(4) // a shorter file is no archive
-	switch {
-	case bytes.HasPrefix(magic, gzipMagic):
-		z, err := gzip.NewReader(f.lines)
-		if err != nil {
-			return err
-		}
-		f.closers = append(f.closers, z.Close)
-		f.lines = bufio.NewReaderSize(z, chunk)
-	case bytes.HasPrefix(magic, zstdMagic):
-		z, err := zstd.NewReader(f.lines, zstd.WithDecoderMaxMemory(256<<20))
-		if err != nil {
-			return err
-		}
-		f.closers = append(f.closers, func() error { z.Close(); return nil })
-		f.lines = bufio.NewReaderSize(z, chunk)
-	}
-	return nil
+	err       error // why it ended, nil at the end of the file
 }
 
 func (f *reading) close() error {
@@ -181,6 +138,7 @@ func (f *reading) close() error {
 	for i := len(f.closers) - 1; i >= 0; i-- {
 		errs = append(errs, f.closers[i]())
 	}
+	f.closers = nil
 	return errors.Join(errs...)
 }
 
@@ -190,64 +148,53 @@ const (
 	batchBytes  = 1 << 18
 )
 
-// fill adds lines to the decoder until there is a batch or the file ends.
-func (f *reading) fill(maxLine int) {
-	start := f.line
-	for {
-		if events, bytes := f.decoder.Len(); events >= batchEvents || bytes >= batchBytes || f.line-start >= batchEvents {
+// batch reads lines until there is enough for a batch or the file ends. It returns nil when there was no record at all.
+func (f *reading) batch(maxLine int) (*event.Batch, []ingest.Rejected) {
+	first := f.line
+	giants := map[int64]int{}
+	for !f.ended && !f.enough(first) {
+		f.add(maxLine, giants)
+	}
+	batch, rejected := f.decoder.Take()
+	if batch == nil {
+		return nil, nil
+	}
+	batch.First, batch.Next = f.given, f.line // blank lines included
+	f.given = f.line
+	for i := range batch.Events {
+		f.latest = max(f.latest, batch.Events[i].Time)
+	}
+	for i := range rejected {
+		if size, ok := giants[rejected[i].Offset]; ok {
+			rejected[i].Size = size // the decoder has seen the beginning only
+		}
+	}
+	return batch, rejected
+}
+
+func (f *reading) enough(first int64) bool {
+	events, bytes := f.decoder.Len()
+	return events >= batchEvents || bytes >= batchBytes || f.line-first >= batchEvents
+}
+
+// add decodes the next line. What stands before a break is not a line: the break is an error that says where.
+func (f *reading) add(maxLine int, giants map[int64]int) {
+	line, size, err := f.lines.next(maxLine)
+	if err != nil {
+		f.ended = true
+		if err != io.EOF {
+			f.err = err
 			return
 		}
-		line, err := f.next(maxLine)
-		if len(line) > 0 {
-			f.decoder.Add(f.line, line)
-		}
-		if len(line) > 0 || err == nil {
-			f.line++
-		}
-		if err != nil {
-			f.ended = true
-			if err != io.EOF {
-				f.err = err
-			}
+		if size == 0 {
 			return
 		}
 	}
-}
-
-// next returns the next line without its end; it is valid until the next call. Of a line beyond the limit it returns one
-// byte more than the limit, which the decoder rejects for its size.
-func (f *reading) next(maxLine int) ([]byte, error) {
-	part, err := f.lines.ReadSlice('\n')
-	if !errors.Is(err, bufio.ErrBufferFull) {
-		return trim(part), err
+	if size > len(line) {
+		giants[f.line] = size
 	}
-	f.long = append(f.long[:0], part...)
-	for errors.Is(err, bufio.ErrBufferFull) {
-		part, err = f.lines.ReadSlice('\n')
-		if room := maxLine + 1 - len(f.long); room > 0 {
-			f.long = append(f.long, part[:min(room, len(part))]...)
-		}
+	if !blank(line) {
+		f.decoder.Add(f.line, line)
 	}
-	return trim(f.long), err
-}
-
-func trim(line []byte) []byte { return bytes.TrimRight(line, "\r\n") }
-
-func (f *reading) note(b *event.Batch) {
-	for i := range b.Events {
-		f.latest = max(f.latest, b.Events[i].Time)
-	}
-}
-
-// counting counts what is read.
-type counting struct {
-	r io.Reader
-	n *int64
-}
-
-// Read implements io.Reader.
-func (c *counting) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	*c.n += int64(n)
-	return n, err
+	f.line++
 }
