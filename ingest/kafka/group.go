@@ -108,11 +108,16 @@ func (s *Source) live(ctx context.Context, g *kafka.Generation, counts map[strin
 			f()
 		})
 	}
+	// The receiver hears of all partitions before anything of one: its watermark must wait for all of them.
+	var readers []*reader
 	for p, offset := range assigned {
-		reader := s.newReader(p, offset, r)
+		r.Assigned(p, max(offset, -1))
+		readers = append(readers, s.newReader(p, offset, r))
+	}
+	for _, reader := range readers {
 		start(func() {
 			reader.run(ctx)
-			s.member.release(p)
+			s.member.release(reader.partition)
 		})
 	}
 	start(func() {

@@ -44,7 +44,6 @@ const patience = 5 * time.Second
 
 // run reads until ctx ends, whatever happens, and then hands the partition over.
 func (r *reader) run(ctx context.Context) {
-	r.receiver.Assigned(r.partition, max(r.next, -1))
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 5*time.Second
 	for ctx.Err() == nil {

@@ -38,7 +38,7 @@ func (r recordReader) values(b batch, yield func(int64, []byte) bool) bool {
 	next := b.first()
 	for range b.count() {
 		offset, value, rest, ok := cutRecord(records, b.first())
-		if !ok {
+		if !ok || offset < next || offset >= r.after(b) {
 			if err == nil {
 				err = errDamaged
 			}
@@ -54,8 +54,9 @@ func (r recordReader) values(b batch, yield func(int64, []byte) bool) bool {
 }
 
 func (r recordReader) skip(b batch, from int64, tooLarge bool, why string) {
-	from = max(from, r.request.Offset)
-	r.skipped = append(r.skipped, Skip{First: from, Next: r.after(b), Size: b.size(), TooLarge: tooLarge, Why: why})
+	end := r.after(b)
+	from = min(max(from, r.request.Offset), end-1)
+	r.skipped = append(r.skipped, Skip{First: from, Next: end, Size: b.size(), TooLarge: tooLarge, Why: why})
 }
 
 // wasAborted reports whether the batch belongs to a transaction that was aborted later. The response lists these

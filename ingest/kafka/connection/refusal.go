@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 
 	kafka "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/sasl"
@@ -70,10 +71,16 @@ func Advice(err error) string {
 		return "the broker's certificate is not valid"
 	case is[tls.RecordHeaderError](err):
 		return "the broker's port does not speak TLS: check tls.enabled and the port"
-	case is[tls.AlertError](err):
+	case isAlert(err):
 		return "the broker does not accept the TLS connection: check tls.cert_file and tls.key_file"
 	}
 	return ""
+}
+
+// isAlert reports whether the other side ended TLS and said why. crypto/tls marks that by the name of the operation alone.
+func isAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error"
 }
 
 func is[E error](err error) bool {
