@@ -197,6 +197,7 @@ func FuzzGlob(f *testing.F) {
 
 func FuzzNetworks(f *testing.F) {
 	f.Add(uint32(0x0a000000), uint8(8), uint32(0x0affffff), uint8(32), uint32(0x0b000000))
+	f.Add(uint32(0x0a000000), uint8(8), uint32(0x0a000005), uint8(32), uint32(0x0ac80000))
 	f.Fuzz(func(t *testing.T, a uint32, aBits uint8, b uint32, bBits uint8, x uint32) {
 		prefix := func(v uint32, bits uint8) netip.Prefix {
 			return netip.PrefixFrom(address(v), int(bits%33)).Masked()

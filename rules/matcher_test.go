@@ -216,11 +216,11 @@ func TestMatcherIsBounded(t *testing.T) {
 		route := fmt.Sprintf("/scan/%d", i)
 		m.Match(&event.Event{Method: "GET", Status: 404, Route: route, Path: route})
 		if i%100 == 0 {
+			if !known.is(&[4]string{common.Route, common.Method}, common.Status) {
+				t.Fatal("the flood pushed out a combination in use")
+			}
 			m.Match(common)
 		}
-	}
-	if c := m.find(common); c != known {
-		t.Error("the flood pushed out a combination in use")
 	}
 	long := strings.Repeat("/x", 5000)
 	if got := m.Match(&event.Event{Status: 404, Route: long, Path: long}); got[0]>>11&1 != 1 {

@@ -166,4 +166,3 @@ func (r *reader) routes(f event.Field, n ast.Node, is, positive bool) []conditio
 	}
 	return []condition{&not{inner: &routeIs{patterns, pathOnly}}}
 }
-
