@@ -15,7 +15,7 @@ import (
 
 // distinct finds more than a limit of different values of a field within a sliding window.
 //
-// The window at an event covers (time-window, time]. Empty values do not count. The count is exact up to four times the
+// The window at an event covers (time-window, time]. Empty values do not count. The count is exact up to eight times the
 // limit, then an estimate with a stated error. A late event counts as long as its window is still there.
 type distinct struct {
 	rule  *rules.Rule
@@ -33,9 +33,9 @@ func newDistinct(r *rules.Rule, d *rules.Distinct, seed uint64) *distinct {
 // first escalations are exact.
 func exactValues(limit int) int {
 	if limit <= 4096 {
-		return max(64, 4*limit)
+		return max(256, 8*limit)
 	}
-	return min(2*limit+4096, window.MaxExact)
+	return min(2*limit+24_576, window.MaxExact)
 }
 
 func (d *distinct) newState() state { return &distinctState{d: d} }

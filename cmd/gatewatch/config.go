@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/geo"
@@ -138,6 +140,9 @@ func parseConfig(text []byte) (config, error) {
 	if err := resolveSecrets(body); err != nil {
 		return c, err
 	}
+	if err := checkDurations(body, reflect.TypeFor[config]()); err != nil {
+		return c, err
+	}
 	c.Sinks.named = namedSinks(body)
 	if err := yaml.NodeToValue(body, &c, yaml.Strict()); err != nil {
 		return c, errors.New(yaml.FormatError(err, false, true))
@@ -211,6 +216,35 @@ func (c logConfig) validate() error {
 	return nil
 }
 
+// checkDurations reports durations that cannot be read with their place, which the decoder would not say.
+func checkDurations(n ast.Node, t reflect.Type) error {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, inline := strings.CutSuffix(field.Tag.Get("yaml"), ",inline")
+		node := child(n, name)
+		if inline {
+			node = n
+		}
+		switch {
+		case node == nil:
+		case field.Type == reflect.TypeFor[time.Duration]():
+			text := node.String()
+			if s, ok := node.(*ast.StringNode); ok {
+				text = s.Value
+			}
+			if _, err := time.ParseDuration(text); err != nil {
+				position := node.GetToken().Position
+				return fmt.Errorf("[%d:%d] %s: %q is no duration; write 500ms, 2s, 5m or 1h", position.Line, position.Column, name, text)
+			}
+		case field.Type.Kind() == reflect.Struct && field.IsExported():
+			if err := checkDurations(node, field.Type); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func namedSinks(body ast.Node) map[string]bool {
 	named := map[string]bool{}
 	for _, v := range mappingValues(child(body, "sinks")) {
@@ -263,11 +297,7 @@ func resolveSecrets(n ast.Node) error {
 			position := v.Value.GetToken().Position
 			return fmt.Errorf("[%d:%d] %s: %w", position.Line, position.Column, v.Key, err)
 		}
-		node, err := yaml.ValueToNode(secret)
-		if err != nil {
-			return fmt.Errorf("%s: %w", v.Key, err)
-		}
-		v.Value = node
+		v.Value = ast.String(token.String(secret, secret, v.Value.GetToken().Position))
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func TestExampleNamesEveryOptionWithItsDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	withoutDefault := map[string]bool{"kafka.topics": true, "sinks.file.path": true}
+	withoutDefault := map[string]bool{"sinks.file.path": true}
 	defaults := defaultConfig()
 	options := 0
 	eachOption(reflect.ValueOf(defaults), reflect.ValueOf(example), "", func(path string, want, got reflect.Value) {
@@ -70,7 +70,7 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{"unknown key", base + "kafak: 1\n", "unknown field \"kafak\""},
 		{"unknown nested key", "kafka: {topics: [t], toppics: x}\nsinks: {stdout: {}}\n", "toppics"},
 		{"wrong type", "kafka: {topics: 5}\nsinks: {stdout: {}}\n", "kafka"},
-		{"no topics", "sinks: {stdout: {}}\n", "kafka: topics is empty"},
+		{"no topics", "kafka: {topics: []}\nsinks: {stdout: {}}\n", "kafka: topics"},
 		{"no sinks", "kafka: {topics: [t]}\n", "sinks: is empty"},
 		{"unknown sink", "kafka: {topics: [t]}\nsinks: {splonk: {}}\n", "splonk"},
 		{"bad duration", base + "engine: {disorder: fast}\n", "disorder"},
