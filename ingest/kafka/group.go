@@ -55,10 +55,11 @@ func (s *Source) groupConfig(counts map[string]int, d *kafka.Dialer) kafka.Consu
 	}
 }
 
-const joinBackoff = 500 * time.Millisecond
-
 // serve works through the generations of the group.
 func (s *Source) serve(ctx context.Context, group *kafka.ConsumerGroup, counts map[string]int, r ingest.Receiver) error {
+	var member string // of the last generation; "": none, or it was left
+	var lost *farewell
+	defer func() { lost.stop() }()
 	for {
 		generation, err := group.Next(ctx)
 		if ctx.Err() != nil {
@@ -71,16 +72,21 @@ func (s *Source) serve(ctx context.Context, group *kafka.ConsumerGroup, counts m
 			return fatal
 		}
 		if err != nil {
+			if member != "" {
+				lost, member = s.sayFarewell(ctx, member), ""
+			}
 			continue // the group tries again by itself, after a pause
 		}
+		lost.stop()
+		lost, member = nil, generation.MemberID
 		changed, err := s.live(ctx, generation, counts, r)
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
-		if len(changed) > 0 && !sameTopics(counts, changed) {
+		if changed != nil && !sameTopics(counts, changed) {
 			return nil
 		}
-		if len(changed) > 0 {
+		if changed != nil {
 			counts = changed
 		}
 	}

@@ -39,9 +39,6 @@ func (s *Source) newReader(p event.Partition, next int64, r ingest.Receiver) *re
 	}
 }
 
-// patience is how long a partition may be without leader, as it is whenever a broker restarts, before that is worth a line.
-const patience = 5 * time.Second
-
 // run reads until ctx ends, whatever happens, and then hands the partition over.
 func (r *reader) run(ctx context.Context) {
 	pause := backoff.NewExponentialBackOff()

@@ -80,10 +80,14 @@ type trouble struct {
 
 // affliction is what is wrong with one thing that is being done.
 type affliction struct {
-	key    string
+	doing  string
 	since  time.Time
-	logged bool
+	logged map[string]bool // the kinds of errors that were logged
 }
+
+// patience is how long partitions and groups may be without leader, as they are whenever a broker restarts, before that is
+// worth a line.
+const patience = 5 * time.Second
 
 // hopeless is how often in a row the cluster must refuse us before we believe it: a broker that stops while it checks a
 // password looks as if it did.
@@ -104,38 +108,41 @@ func (t *trouble) note(doing string, err error) bool {
 	if key == kindTopic {
 		key = err.Error() // names the topic, and nothing that changes
 	}
-	if old := t.begun[doing]; old == nil || old.key != key {
-		t.begin(doing, key)
-	}
-	t.say(doing, err)
+	t.say(t.affliction(doing), key, err)
 	return false
 }
 
-func (t *trouble) begin(doing, key string) {
+func (t *trouble) affliction(doing string) *affliction {
 	if t.begun == nil {
 		t.begun = map[string]*affliction{}
 	}
-	t.begun[doing] = &affliction{key: key, since: time.Now()}
+	if t.begun[doing] == nil {
+		t.begun[doing] = &affliction{doing: doing, since: time.Now(), logged: map[string]bool{}}
+	}
+	return t.begun[doing]
 }
 
-func (t *trouble) say(doing string, err error) {
-	now := t.begun[doing]
-	if now.logged || time.Since(now.since) < t.patience {
+func (t *trouble) say(a *affliction, key string, err error) {
+	wait := t.patience
+	if key == kindLeader {
+		wait = patience
+	}
+	if a.logged[key] || time.Since(a.since) < wait {
 		return
 	}
-	now.logged = true
+	a.logged[key] = true
 	args := []any{"error", err}
-	if a := advice(err); a != "" {
-		args = append(args, "advice", a)
+	if text := advice(err); text != "" {
+		args = append(args, "advice", text)
 	}
-	t.log.Warn("cannot "+doing+"; trying again", args...)
+	t.log.Warn("cannot "+a.doing+"; trying again", args...)
 }
 
 func (t *trouble) end(doing string) {
 	t.refused = 0
 	if old := t.begun[doing]; old != nil {
 		delete(t.begun, doing)
-		if old.logged {
+		if len(old.logged) > 0 {
 			t.log.Info("can "+doing+" again", "after", time.Since(old.since).Round(time.Millisecond))
 		}
 	}

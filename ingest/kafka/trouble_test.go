@@ -28,8 +28,8 @@ func (l *lines) listen(network, address string) (net.Listener, error) {
 	return &lineListener{listener, l}, err
 }
 
-// cut ends all connections; while down, new ones end as soon as they are made.
-func (l *lines) cut(down bool) {
+// cut ends all connections; while down, new ones end as soon as they are made. It returns how many did before.
+func (l *lines) cut(down bool) (refused int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.down = down
@@ -37,6 +37,7 @@ func (l *lines) cut(down bool) {
 		conn.Close()
 		delete(l.conns, conn)
 	}
+	return l.refused
 }
 
 func (l *lines) up() {
@@ -120,11 +121,17 @@ func TestSurvivesAnOutage(t *testing.T) {
 	net.up()
 	produce(t, c, topic, 2, 0, 100)
 	p.untilValues(t, 100)
-	net.cut(true)
+	refused := net.cut(true)
 	p.until(t, "the partitions to be revoked", func() bool { return p.revoked == 2 })
+	net.untilRefused(t, refused+2) // to leave, and to join
 	net.up()
 	produce(t, c, topic, 2, 100, 100)
+	back := time.Now()
 	p.untilValues(t, 200)
+	// The member of before the outage, who could not leave, must not be waited for.
+	if took := time.Since(back); took > config(c).SessionTimeout/2 {
+		t.Errorf("came back only after %v", took)
+	}
 	p.end(t)
 	p.check(t, 200)
 }
