@@ -219,16 +219,18 @@ func (d *demo) watch(ctx context.Context) error {
 	return errors.Join(err, <-engineEnded)
 }
 
-// produceAll sends each record when it is due, until the traffic or ctx ends.
+// produceAll sends each record when it is due, until the time of the demo or ctx ends. Records that would come late by more than
+// what is left are never sent.
 func (d *demo) produceAll(ctx context.Context) error {
 	producer := newProducer(d.broker.addresses(), demoTopic)
 	defer producer.Close()
 	const tick = 20 * time.Millisecond
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	end := d.traffic.End().Add(time.Second)
 	var r traffic.Record
 	more := d.traffic.Next(&r)
-	for more {
+	for more && time.Now().Before(end) {
 		select {
 		case <-ctx.Done():
 			return nil // Ctrl-C: what was sent is judged
