@@ -23,8 +23,8 @@ type recorder struct {
 	changed  chan struct{} // closed and replaced with every change
 	revoked  int
 
-	stall   map[event.Partition]chan struct{} // Receive waits for it
-	revoker func(p event.Partition)           // called by Revoked, unlocked
+	stall   map[event.Partition]chan struct{}            // Receive waits for it
+	revoker func(ctx context.Context, p event.Partition) // called by Revoked, unlocked
 }
 
 func newRecorder() *recorder {
@@ -98,9 +98,9 @@ func (r *recorder) CaughtUp(p event.Partition, now time.Time) {
 	})
 }
 
-func (r *recorder) Revoked(_ context.Context, p event.Partition) {
+func (r *recorder) Revoked(ctx context.Context, p event.Partition) {
 	if r.revoker != nil {
-		r.revoker(p)
+		r.revoker(ctx, p)
 	}
 	r.change(func() {
 		if _, ok := r.next[p]; !ok {

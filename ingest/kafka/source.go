@@ -83,6 +83,7 @@ func New(o Options) (*Source, error) {
 // Run reads until ctx ends, then returns nil, or until something fails for good. In both cases every partition has been
 // revoked and the group left.
 func (s *Source) Run(ctx context.Context, r ingest.Receiver) error {
+	defer s.directory.close()
 	for {
 		topics, err := s.waitForTopics(ctx)
 		if err == nil {

@@ -74,7 +74,7 @@ type process struct {
 func start(t testing.TB, c kafka.Config, r *recorder) *process {
 	t.Helper()
 	must(t, c.Validate())
-	p := &process{recorder: r, log: &logs{}, done: make(chan error, 1)}
+	p := &process{recorder: r, log: &logs{changed: make(chan struct{})}, done: make(chan error, 1)}
 	var err error
 	p.Source, err = kafka.New(kafka.Options{
 		Config: c, NewDecoder: func() kafka.Decoder { return &plain{} }, Log: slog.New(slog.NewTextHandler(p.log, nil)),
@@ -121,13 +121,16 @@ func (p *process) wait(t testing.TB) error {
 
 // logs is what was logged.
 type logs struct {
-	mu   sync.Mutex
-	text strings.Builder
+	mu      sync.Mutex
+	text    strings.Builder
+	changed chan struct{} // closed and replaced with every line
 }
 
 func (l *logs) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	close(l.changed)
+	l.changed = make(chan struct{})
 	return l.text.Write(p)
 }
 
@@ -135,6 +138,25 @@ func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// until waits until the log says s.
+func (l *logs) until(t testing.TB, s string) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		l.mu.Lock()
+		done, changed := strings.Contains(l.text.String(), s), l.changed
+		l.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("never logged %q", s)
+		}
+	}
 }
 
 func (l *logs) count(s string) int { return strings.Count(l.String(), s) }
@@ -174,6 +196,7 @@ func TestStartLatest(t *testing.T) {
 	produce(t, c, topic, 2, 0, 10)
 	conf := config(c)
 	conf.Start = kafka.StartLatest
+	conf.TopicInterval = 200 * time.Millisecond // the new partitions have records before they are found
 	p := start(t, conf, newRecorder())
 	p.until(t, "both partitions", func() bool { return len(p.caughtUp) == 2 })
 	produce(t, c, topic, 2, 10, 10)
@@ -198,12 +221,12 @@ func TestGroupSharesPartitions(t *testing.T) {
 	p1 := start(t, config(c), r1)
 	p1.untilValues(t, 600)
 	// What a receiver does when a partition is taken away: commit what it has processed.
-	r1.revoker = func(p event.Partition) {
+	r1.revoker = func(ctx context.Context, p event.Partition) {
 		next, ok := p1.positions()[p]
 		if !ok {
 			return
 		}
-		if err := p1.Commit(context.Background(), map[event.Partition]int64{p: next}); err != nil {
+		if err := p1.Commit(ctx, map[event.Partition]int64{p: next}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -252,9 +275,7 @@ func TestMissingTopicAppears(t *testing.T) {
 func TestWaitsForItsOnlyTopic(t *testing.T) {
 	c := newCluster(t)
 	p := start(t, config(c), newRecorder())
-	for p.log.count("does not exist") == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	p.log.until(t, "does not exist")
 	must(t, c.CreateTopic(topic, 3, nil))
 	p.untilAssigned(t, 3)
 	p.end(t)
@@ -299,6 +320,18 @@ func TestReceiverThatFailsEndsRun(t *testing.T) {
 	if err := s.Run(t.Context(), broken{newRecorder()}); err == nil || !strings.Contains(err.Error(), "the engine stopped") {
 		t.Errorf("Run returned %v", err)
 	}
+}
+
+// A receiver that cannot finish its work must not keep the partition from others for ever.
+func TestRevokingIsBounded(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(2, topic))
+	r := newRecorder()
+	r.revoker = func(ctx context.Context, _ event.Partition) { <-ctx.Done() }
+	conf := config(c)
+	conf.RevokeTimeout = 20 * time.Millisecond
+	p := start(t, conf, r)
+	p.untilAssigned(t, 2)
+	p.end(t)
 }
 
 // broken is a receiver that takes nothing.

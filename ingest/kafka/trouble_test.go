@@ -19,9 +19,10 @@ type lines struct {
 	conns   map[net.Conn]bool
 	down    bool
 	refused int
+	refusal chan struct{} // has something after a refusal
 }
 
-func newLines() *lines { return &lines{conns: map[net.Conn]bool{}} }
+func newLines() *lines { return &lines{conns: map[net.Conn]bool{}, refusal: make(chan struct{}, 1)} }
 
 func (l *lines) listen(network, address string) (net.Listener, error) {
 	listener, err := net.Listen(network, address)
@@ -69,6 +70,10 @@ func (l *lines) hold(conn net.Conn) bool {
 	defer l.mu.Unlock()
 	if l.down {
 		l.refused++
+		select {
+		case l.refusal <- struct{}{}:
+		default:
+		}
 		return false
 	}
 	l.conns[conn] = true
@@ -78,14 +83,17 @@ func (l *lines) hold(conn net.Conn) bool {
 // untilRefused waits until n connections were refused.
 func (l *lines) untilRefused(t *testing.T, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	deadline := time.After(10 * time.Second)
+	for {
 		l.mu.Lock()
 		refused := l.refused
 		l.mu.Unlock()
 		if refused >= n {
 			return
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-l.refusal:
+		case <-deadline:
 			t.Fatalf("%d connections refused, want %d", refused, n)
 		}
 	}
