@@ -180,14 +180,15 @@ func (e *Engine) work(worker, workers int) {
 			if lane%workers != worker {
 				continue
 			}
-			block[n] = visitor{lane: e.lanes[lane], ref: r, group: g, key: key}
+			mask := r.prepared.masks[int(r.index)*p.words:][:p.words]
+			block[n] = visitor{lane: e.lanes[lane], ref: r, group: g, key: key, mask: mask}
 			if n++; n == blockVisits {
-				e.visit(p, block[:n])
+				e.visit(block[:n])
 				n = 0
 			}
 		}
 	}
-	e.visit(p, block[:n])
+	e.visit(block[:n])
 }
 
 // blockVisits is how many look-ups are under way at once.
@@ -199,10 +200,11 @@ type visitor struct {
 	ref    *ref
 	group  int
 	key    entityKey
+	mask   []uint64
 	entity *entity
 }
 
-func (e *Engine) visit(p *program, block []visitor) {
+func (e *Engine) visit(block []visitor) {
 	for i := range block {
 		v := &block[i]
 		v.entity = v.lane.tables[v.group].get(v.key)
@@ -214,9 +216,13 @@ func (e *Engine) visit(p *program, block []visitor) {
 		}
 	}
 	for i := range block {
-		if n := block[i].entity; n != nil {
-			for c := range n.cells {
-				warm += n.cells[c].state.touch()
+		v := &block[i]
+		if v.entity == nil {
+			continue
+		}
+		for c := range v.entity.cells {
+			if index := v.entity.cells[c].index; v.mask[index>>6]>>(index&63)&1 != 0 {
+				warm += v.entity.cells[c].state.touch()
 			}
 		}
 	}
@@ -224,7 +230,7 @@ func (e *Engine) visit(p *program, block []visitor) {
 	for i := range block {
 		v := &block[i]
 		b := v.ref.prepared.batch
-		v.lane.apply(v.group, v.key, v.entity, v.ref.prepared.masks[int(v.ref.index)*p.words:][:p.words],
+		v.lane.apply(v.group, v.key, v.entity, v.mask,
 			observation{event: &b.Events[v.ref.index], now: v.ref.order, source: b.Partition})
 	}
 }

@@ -21,6 +21,7 @@ type entityKey = xxh3.Uint128
 // cell is what one rule knows of one entity.
 type cell struct {
 	slot    slotID
+	index   uint16 // of the rule in the program
 	state   state
 	episode *episode // nil unless the entity is or was recently suspicious
 }

@@ -71,7 +71,7 @@ func (l *lane) keepTimers(p, old *program) {
 	heap.Init(&l.timers)
 }
 
-// forget closes the episodes of rules that p no longer has and frees what those rules knew.
+// forget closes the episodes of rules that p no longer has, frees what those rules knew, and numbers the others anew.
 func (l *lane) forget(p *program, now event.Time) {
 	for g := range l.tables {
 		for _, pl := range l.tables[g].places {
@@ -88,7 +88,8 @@ func (l *lane) forgetCells(n *entity, p *program, now event.Time) {
 	kept := n.cells[:0]
 	for i := range n.cells {
 		c := n.cells[i]
-		if p.bySlot[c.slot] != nil {
+		if r := p.bySlot[c.slot]; r != nil {
+			c.index = uint16(r.index)
 			kept = append(kept, c)
 			continue
 		}
@@ -143,7 +144,7 @@ func (l *lane) observe(groupIndex int, n *entity, r *watch, o observation) {
 	l.stats.matches[r.index]++
 	c := n.find(r.slot)
 	if c == nil {
-		n.cells = append(n.cells, cell{slot: r.slot, state: r.detection.newState()})
+		n.cells = append(n.cells, cell{slot: r.slot, index: uint16(r.index), state: r.detection.newState()})
 		c = &n.cells[len(n.cells)-1]
 	}
 	f := c.state.observe(o)

@@ -21,7 +21,6 @@ type queue struct {
 	starts  []event.Time // of the buckets, ascending
 	last    *bucket      // the one used last
 	free    []*bucket
-	sorted  []ref
 }
 
 type bucket struct {

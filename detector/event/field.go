@@ -204,9 +204,15 @@ func queryParam(e *Event, name string) string {
 }
 
 // PathParameter returns the segment of path that stands where the template route has {name}. A template without that
-// name, asked for "id", gives its last parameter: gateways name their parameters as they like.
+// name, asked for "id", gives its last parameter: gateways name their parameters as they like. A path that is longer than the
+// template has a prefix that the gateway has stripped.
 func PathParameter(route, path, name string) string {
 	last := ""
+	if !strings.Contains(route, "**") {
+		for extra := segments(path) - segments(route); extra > 0; extra-- {
+			_, path = cutSegment(path)
+		}
+	}
 	for route != "" && path != "" {
 		var pattern, segment string
 		pattern, route = cutSegment(route)
@@ -235,6 +241,17 @@ func Segment(path string, n int) string {
 		}
 	}
 	return ""
+}
+
+// segments counts the segments of path that are not empty.
+func segments(path string) (n int) {
+	for path != "" {
+		var segment string
+		if segment, path = cutSegment(path); segment != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // cutSegment splits "/a/b" into "a" and "/b"; slashes in front are skipped, however many.
