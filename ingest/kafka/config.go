@@ -64,7 +64,7 @@ const (
 func DefaultConfig() Config {
 	return Config{
 		Config: connection.DefaultConfig(), Topics: []string{"gateway-access"}, Group: "gatewatch", Start: StartEarliest,
-		SessionTimeout: 20 * time.Second, HeartbeatInterval: time.Second, RevokeTimeout: 10 * time.Second,
+		SessionTimeout: 30 * time.Second, HeartbeatInterval: time.Second, RevokeTimeout: 10 * time.Second,
 		TopicInterval: 5 * time.Second, RequestTimeout: 10 * time.Second,
 		FetchBytes: 1 << 20, FetchWait: 100 * time.Millisecond, MaxFetchBytes: 64 << 20, BatchEvents: 1024, BatchBytes: 256 << 10,
 	}
