@@ -162,7 +162,7 @@ func (s *workflowState) settle(now event.Time) finding {
 func (s *workflowState) wake(now event.Time) finding { return s.settle(now) }
 
 func (w *workflow) finding(p pendingViolation) finding {
-	v := violation{step: w.auto.StepName(p.symbol), expected: w.auto.Expected(p.state), required: w.auto.Required(p.symbol)}
+	v := violation{step: w.auto.StepName(p.symbol), path: []string{}, expected: w.auto.Expected(p.state), required: w.auto.Required(p.symbol)}
 	for _, symbol := range p.path {
 		v.path = append(v.path, w.auto.StepName(symbol))
 	}

@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
+	"runtime/pprof"
 	"text/tabwriter"
 	"time"
 
@@ -28,6 +31,7 @@ type benchFlags struct {
 	brokers  []string
 	asJSON   bool
 	skipping string
+	profile  string
 }
 
 // benchResult is what one machine does with one rule set. Times are of wall clock, in nanoseconds where the name says so.
@@ -77,8 +81,12 @@ func newBenchCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error {
-			r, err := bench(c.Context(), f, c.ErrOrStderr())
+			stop, err := startProfile(f.profile)
 			if err != nil {
+				return err
+			}
+			r, err := bench(c.Context(), f, c.ErrOrStderr())
+			if err = errors.Join(err, stop()); err != nil {
 				return err
 			}
 			return r.write(c.OutOrStdout(), f.asJSON)
@@ -91,8 +99,27 @@ func newBenchCommand() *cobra.Command {
 	flags.IntVar(&f.density, "density", 200_000, "events a second of event time")
 	flags.StringSliceVar(&f.brokers, "brokers", nil, "measure with this Kafka cluster instead of the broker in this process")
 	flags.StringVar(&f.skipping, "skip", "", "leave a part out: engine or kafka")
+	flags.StringVar(&f.profile, "cpuprofile", "", "write a CPU profile of the measured parts to this file, for go tool pprof")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// startProfile profiles until what it returns is called. An empty path profiles nothing.
+func startProfile(path string) (stop func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(fmt.Errorf("profile: %w", err), file.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return file.Close()
+	}, nil
 }
 
 func (f benchFlags) validate() error {

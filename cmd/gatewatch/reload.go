@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -86,20 +87,39 @@ func (f *ruleFiles) changes() (<-chan fsnotify.Event, func()) {
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {
-		for _, path := range f.config.Paths {
-			if info, statErr := os.Stat(path); statErr == nil && !info.IsDir() {
-				path = filepath.Dir(path)
-			}
-			if err = watcher.Add(path); err != nil {
-				break
-			}
-		}
+		err = watchFolders(watcher, f.config.Paths)
 	}
 	if err != nil {
 		f.log.Warn("rule files are not watched for changes; SIGHUP still reloads them", "error", err)
 		return nil, func() {}
 	}
 	return watcher.Events, func() { _ = watcher.Close() }
+}
+
+// watchFolders watches the folders of the paths and all folders below them, as rules are loaded from there.
+func watchFolders(watcher *fsnotify.Watcher, paths []string) error {
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		if !info.IsDir() {
+			if err := watcher.Add(filepath.Dir(path)); err != nil {
+				return err
+			}
+			continue
+		}
+		err = filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return err
+			}
+			return watcher.Add(path)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *ruleFiles) reload(ctx context.Context) {

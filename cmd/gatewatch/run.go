@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -201,21 +202,19 @@ func (s *service) run(ctx context.Context) error {
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
 
-	pipelineEnded, rulesEnded := make(chan error, 1), make(chan struct{})
+	pipelineEnded := make(chan error, 1)
+	var watchers sync.WaitGroup
 	go func() {
 		pipelineEnded <- s.pipeline.Run(engine)
 		stopReading() // nobody would take what is read
 	}()
-	go func() {
-		defer close(rulesEnded)
-		s.rules.watch(reading)
-	}()
+	watchers.Go(func() { s.rules.watch(reading) })
 	if s.geo != nil {
-		go func() {
+		watchers.Go(func() {
 			if err := s.geo.Watch(reading); err != nil {
 				s.log.Warn("GeoIP databases are not watched for changes", "error", err)
 			}
-		}()
+		})
 	}
 	if s.operator != nil {
 		s.operator.setReady()
@@ -230,7 +229,7 @@ func (s *service) run(ctx context.Context) error {
 		err = nil
 	}
 	stopReading()
-	<-rulesEnded
+	watchers.Wait()
 	stopEngine()
 	return errors.Join(err, <-pipelineEnded)
 }

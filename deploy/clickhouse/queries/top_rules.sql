@@ -1,4 +1,4 @@
--- Which rules alert most: episodes, the entities behind them and the most severe of them.
+-- Which rules alert most: episodes, the entities behind them and the severity of the rule.
 SELECT
     rule_id,
     any(rule_title) AS title,
