@@ -35,15 +35,37 @@ func (p *Pipeline) Receive(ctx context.Context, b *event.Batch, rejected []inges
 	}
 	prepared := g.preparer.Prepare(b)
 	return p.send(ctx, func(ctx context.Context) error {
-		if len(rejected) > 0 {
-			if err := p.o.DeadLetters.Write(ctx, rejected); err != nil {
-				return err
-			}
+		if err := p.bury(ctx, rejected); err != nil {
+			return err
 		}
 		p.finishAway()
 		p.o.Engine.Push(prepared)
 		return nil
 	})
+}
+
+// buryAgain is how long a failed write of dead letters rests.
+const buryAgain = time.Second
+
+// bury keeps rejected records. While that fails, as on a full disk, nothing more is read: losing them silently would be worse.
+func (p *Pipeline) bury(ctx context.Context, rejected []ingest.Rejected) error {
+	if len(rejected) == 0 {
+		return nil
+	}
+	for tries := 0; ; tries++ {
+		err := p.o.DeadLetters.Write(ctx, rejected)
+		if err == nil {
+			return nil
+		}
+		if tries == 0 {
+			p.o.Log.Error("cannot keep rejected records; detection waits until it can", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(buryAgain):
+		}
+	}
 }
 
 // CaughtUp implements [ingest.Receiver].
