@@ -82,6 +82,26 @@ func start(t *testing.T, maxPending int) (*fixture, func()) {
 	}
 }
 
+// owner runs f in the goroutine that the fakes belong to.
+func (f *fixture) owner(t *testing.T, do func()) {
+	t.Helper()
+	if err := f.Inspect(t.Context(), func(*detector.Engine) { do() }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// committed is the last committed position of p, -1 when there is none.
+func (f *fixture) committed(t *testing.T, p event.Partition) (next int64) {
+	t.Helper()
+	f.owner(t, func() {
+		var ok bool
+		if next, ok = f.committer.last[p]; !ok {
+			next = -1
+		}
+	})
+	return next
+}
+
 // calls is a batch of one call a second by one client.
 func calls(p event.Partition, first int64, n int, at event.Time) *event.Batch {
 	b := &event.Batch{Partition: p, First: first, Next: first + int64(n)}
@@ -102,26 +122,28 @@ func TestPositionsAreCommittedBehindDelivery(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second) // of the bubble's clock: several commits
 		synctest.Wait()
-		if len(f.delivery.alerts) == 0 {
+		raised := 0
+		f.owner(t, func() { raised = len(f.delivery.alerts) })
+		if raised == 0 {
 			t.Fatal("no alert")
 		}
-		if f.committer.last[p] != 0 {
-			t.Fatalf("committed %v before the alerts were delivered", f.committer.last)
+		if next := f.committed(t, p); next > 0 {
+			t.Fatalf("committed %d before the alerts were delivered", next)
 		}
-		f.delivery.acknowledged = uint64(len(f.delivery.alerts))
+		f.owner(t, func() { f.delivery.acknowledged = uint64(raised) })
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		// What waits for the watermark is read again after a restart: the batch is one piece.
-		if next := f.committer.last[p]; next != 0 {
+		if next := f.committed(t, p); next != 0 {
 			t.Fatalf("committed %d while events wait for the watermark", next)
 		}
 		if err := f.Receive(t.Context(), calls(p, 100, 1, 1_800_000_000_000+200_000), nil); err != nil {
 			t.Fatal(err)
 		}
-		f.delivery.acknowledged = 1000
+		f.owner(t, func() { f.delivery.acknowledged = 1000 })
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if next := f.committer.last[p]; next != 100 {
+		if next := f.committed(t, p); next != 100 {
 			t.Fatalf("committed %d, want 100", next)
 		}
 	})
@@ -163,7 +185,7 @@ func TestDeadLettersAreRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, stop := start(t, 1000)
 		defer stop()
-		f.letters.failures = 3
+		f.owner(t, func() { f.letters.failures = 3 })
 		p := event.Partition{Topic: "t"}
 		f.Assigned(p, 0)
 		if err := f.Receive(t.Context(), calls(p, 0, 1, 1_800_000_000_000), []ingest.Rejected{{Partition: p, Reason: ingest.NotJSON}}); err != nil {
@@ -171,8 +193,10 @@ func TestDeadLettersAreRetried(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if len(f.letters.written) != 1 {
-			t.Errorf("%d letters were kept", len(f.letters.written))
+		kept := 0
+		f.owner(t, func() { kept = len(f.letters.written) })
+		if kept != 1 {
+			t.Errorf("%d letters were kept", kept)
 		}
 	})
 }
