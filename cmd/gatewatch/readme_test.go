@@ -6,7 +6,45 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/gatewatch/gatewatch/deploy"
 )
+
+// TestDashboardsUseMetricsThatExist holds the dashboards and the Prometheus alerts against the README's table, which the test
+// below holds against what is registered.
+func TestDashboardsUseMetricsThatExist(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, err := deploy.Metrics()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(used) < 10 {
+		t.Errorf("only %d metrics are used", len(used))
+	}
+	for _, name := range used {
+		base := name
+		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+			base = strings.TrimSuffix(base, suffix)
+		}
+		if !strings.Contains(string(text), "`"+name+"`") && !strings.Contains(string(text), "`"+base+"`") {
+			t.Errorf("deploy uses the metric %s, which does not exist", name)
+		}
+	}
+}
+
+func TestComposeConfigurationIsValid(t *testing.T) {
+	text, err := os.ReadFile("../../deploy/compose/gatewatch.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CLICKHOUSE_PASSWORD", "x")
+	if _, err := parseConfig(text); err != nil {
+		t.Error(err)
+	}
+}
 
 // TestReadmeKnowsRulesAndMetrics holds the README's tables against what is shipped and registered.
 func TestReadmeKnowsRulesAndMetrics(t *testing.T) {

@@ -58,11 +58,11 @@ func runService(ctx context.Context, path string) error {
 		return usageError{err}
 	}
 	s := &service{config: c, log: slog.New(handler), registry: prometheus.NewRegistry()}
-	defer s.closeAll()
 	if err := s.build(ctx); err != nil {
-		return err
+		return errors.Join(err, s.closeAll())
 	}
-	return s.run(ctx)
+	err = s.run(ctx)
+	return errors.Join(err, s.closeAll())
 }
 
 // service is a running gatewatch: what it consists of, and how to close it, last opened first.
@@ -82,14 +82,15 @@ type service struct {
 
 func (s *service) onClose(f func(ctx context.Context) error) { s.closers = append(s.closers, f) }
 
-func (s *service) closeAll() {
+// closeAll closes what was opened, within the shutdown timeout. An alert that was not delivered by then is an error.
+func (s *service) closeAll() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
 	defer cancel()
+	var errs []error
 	for i := len(s.closers) - 1; i >= 0; i-- {
-		if err := s.closers[i](ctx); err != nil {
-			s.log.Error("shutdown", "error", err)
-		}
+		errs = append(errs, s.closers[i](ctx))
 	}
+	return errors.Join(errs...)
 }
 
 // build opens everything without starting to read.

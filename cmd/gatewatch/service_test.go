@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -69,8 +70,7 @@ func startService(t *testing.T, configuration string) *testService {
 	ended := make(chan error, 1)
 	go func() {
 		err := s.run(ctx)
-		s.closeAll()
-		ended <- err
+		ended <- errors.Join(err, s.closeAll())
 	}()
 	s.stop = sync.OnceValue(func() error {
 		cancel()
