@@ -126,12 +126,17 @@ func (db *Databases) Reload() error {
 		} else if next != f {
 			files[i] = next
 			delete(db.failed, f.path)
-			db.log.Info("GeoIP database reloaded", "file", f.path, "built", next.reader.Metadata.BuildTime())
 		}
 	}
-	if !slices.Equal(files, old.files) {
-		db.current.Store(&set{files})
-		db.metrics.loaded(files)
+	if slices.Equal(files, old.files) {
+		return all
+	}
+	db.current.Store(&set{files})
+	db.metrics.loaded(files)
+	for i, f := range files {
+		if f != old.files[i] {
+			db.log.Info("GeoIP database reloaded", "file", f.path, "built", f.reader.Metadata.BuildTime())
+		}
 	}
 	return all
 }
