@@ -262,7 +262,9 @@ func newSteadyLines(f benchFlags, shard, shards int) (*steadyLines, error) {
 	if err != nil {
 		return nil, err
 	}
-	start := time.Now().Add(-time.Hour).UnixMilli()
+	// Everything lies in the past: what is ahead of the clock would be rejected.
+	length := time.Duration(float64(2*f.events+2*f.clients) / float64(f.density) * float64(time.Second))
+	start := time.Now().Add(-length - time.Minute).UnixMilli()
 	return &steadyLines{steady: steady, at: float64(start), step: 1000 * float64(shards) / float64(f.density)}, nil
 }
 

@@ -43,6 +43,7 @@ func (c *Counter[V]) DecodeBinary(b []byte) (rest []byte, err error) {
 		c.slots = append(c.slots, slot[V]{at, v})
 		c.total += int64(v)
 	}
+	c.lookAtOldest()
 	return r.Rest, r.Err
 }
 

@@ -21,7 +21,9 @@ type Counter[V Number] struct {
 	total int64
 	head  uint32 // slots before head are expired
 	grid  uint32 // width of a sub-window in milliseconds; 0 while exact
-	first [4]slot[V]
+	// oldest is slots[head].at: looking there would cost a cache miss for each event, and seldom is anything expired.
+	oldest uint32
+	first  [4]slot[V]
 }
 
 type slot[V Number] struct {
@@ -117,7 +119,7 @@ func (c *Counter[V]) restart(t int64) {
 func (c *Counter[V]) rebase(t int64) {
 	first := c.base
 	if !c.empty() {
-		first += int64(c.slots[c.head].at)
+		first += int64(c.oldest)
 	}
 	base := c.base
 	if t < base {
@@ -135,6 +137,7 @@ func (c *Counter[V]) rebase(t int64) {
 		c.slots[i].at = uint32(c.base + int64(c.slots[i].at) - base)
 	}
 	c.base = base
+	c.lookAtOldest()
 }
 
 func mod(a, b int64) int64 { return ((a % b) + b) % b }
@@ -147,6 +150,9 @@ func (c *Counter[V]) insert(at uint32, v V) {
 	if i > head && c.together(c.slots[i-1].at, at) && c.slots[i-1].value+v >= v { // no overflow
 		c.slots[i-1].value += v
 		c.slots[i-1].at = max(c.slots[i-1].at, at)
+		if i-1 == head {
+			c.lookAtOldest()
+		}
 		return
 	}
 	if len(c.slots) == cap(c.slots) && head > len(c.slots)/2 {
@@ -157,6 +163,9 @@ func (c *Counter[V]) insert(at uint32, v V) {
 	c.slots = append(c.slots, slot[V]{})
 	copy(c.slots[i+1:], c.slots[i:])
 	c.slots[i] = slot[V]{at, v}
+	if i == int(c.head) {
+		c.oldest = at
+	}
 }
 
 func (c *Counter[V]) together(a, b uint32) bool {
@@ -164,9 +173,16 @@ func (c *Counter[V]) together(a, b uint32) bool {
 }
 
 func (c *Counter[V]) expire(now, width int64) {
-	for !c.empty() && c.base+int64(c.slots[c.head].at) <= now-width {
+	for !c.empty() && c.base+int64(c.oldest) <= now-width {
 		c.total -= int64(c.slots[c.head].value)
 		c.head++
+		c.lookAtOldest()
+	}
+}
+
+func (c *Counter[V]) lookAtOldest() {
+	if !c.empty() {
+		c.oldest = c.slots[c.head].at
 	}
 }
 
@@ -185,4 +201,5 @@ func (c *Counter[V]) coarsen(width int64) {
 	}
 	c.head = 0
 	c.slots = append(make([]slot[V], 0, len(merged)+len(merged)/2), merged...)
+	c.lookAtOldest()
 }

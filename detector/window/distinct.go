@@ -24,7 +24,10 @@ type Distinct struct {
 	newest  uint16
 	oldest  uint16
 	live    uint16
-	first   [4]entry
+	// oldestAt and newestAt are the times of those entries: looking there would cost a cache miss for each event.
+	oldestAt uint32
+	newestAt uint32
+	first    [4]entry
 }
 
 // entry is one remembered value. Entries form a list ordered by time.
@@ -60,7 +63,14 @@ func (d *Distinct) Add(t int64, hash uint64, width int64, bound int) bool {
 		d.many.sketches.add(t, hash, width)
 	}
 	if i := d.find(hash); i != 0 {
-		if t > d.at(i) {
+		switch {
+		case i == d.newest && t >= d.Newest(): // the same value again, as so often
+			d.entries[i-1].at = uint32(t - d.base)
+			d.newestAt = d.entries[i-1].at
+			if i == d.oldest {
+				d.oldestAt = d.newestAt
+			}
+		case t > d.at(i):
 			d.unlink(i)
 			d.link(i, t)
 		}
@@ -91,7 +101,7 @@ func (d *Distinct) Newest() int64 {
 	if d.newest == 0 {
 		return 0
 	}
-	return d.at(d.newest)
+	return d.base + int64(d.newestAt)
 }
 
 // at returns the time of entry i.
@@ -110,10 +120,14 @@ func (d *Distinct) rebase(t int64) {
 	case t-base > 1<<31:
 		base = min(t, d.at(d.oldest))
 	}
-	for i := d.oldest; i != 0 && base != d.base; i = d.entries[i-1].newer {
+	if base == d.base {
+		return
+	}
+	for i := d.oldest; i != 0; i = d.entries[i-1].newer {
 		d.entries[i-1].at = uint32(d.at(i) - base)
 	}
 	d.base = base
+	d.oldestAt, d.newestAt = d.entries[d.oldest-1].at, d.entries[d.newest-1].at
 }
 
 // Touch reads what [Distinct.Add] will read, so that it is in the processor's cache. The result means nothing.
@@ -156,7 +170,7 @@ func (d *Distinct) overflow(width int64) {
 }
 
 func (d *Distinct) expire(now, width int64) {
-	for d.oldest != 0 && d.at(d.oldest) <= now-width {
+	for d.oldest != 0 && d.base+int64(d.oldestAt) <= now-width {
 		d.remove(d.oldest)
 	}
 	if d.many != nil && d.many.sketches != nil && d.many.forgotten <= now-width {
@@ -195,20 +209,22 @@ func (d *Distinct) remove(i uint16) {
 func (d *Distinct) link(i uint16, t int64) {
 	older := d.newest
 	var newer uint16
-	for older != 0 && d.at(older) > t {
-		older, newer = d.entries[older-1].older, older
+	if t < d.Newest() {
+		for older != 0 && d.at(older) > t {
+			older, newer = d.entries[older-1].older, older
+		}
 	}
 	e := &d.entries[i-1]
 	e.at, e.older, e.newer = uint32(t-d.base), older, newer
 	if older != 0 {
 		d.entries[older-1].newer = i
 	} else {
-		d.oldest = i
+		d.oldest, d.oldestAt = i, e.at
 	}
 	if newer != 0 {
 		d.entries[newer-1].older = i
 	} else {
-		d.newest = i
+		d.newest, d.newestAt = i, e.at
 	}
 }
 
@@ -216,13 +232,13 @@ func (d *Distinct) unlink(i uint16) {
 	e := d.entries[i-1]
 	if e.older != 0 {
 		d.entries[e.older-1].newer = e.newer
-	} else {
-		d.oldest = e.newer
+	} else if d.oldest = e.newer; e.newer != 0 {
+		d.oldestAt = d.entries[e.newer-1].at
 	}
 	if e.newer != 0 {
 		d.entries[e.newer-1].older = e.older
-	} else {
-		d.newest = e.older
+	} else if d.newest = e.older; e.older != 0 {
+		d.newestAt = d.entries[e.older-1].at
 	}
 }
 
