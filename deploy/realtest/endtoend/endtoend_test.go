@@ -78,6 +78,53 @@ func TestKafkaToClickHouse(t *testing.T) {
 	}
 	service.checkMetrics(t, len(lines))
 	service.stop(t)
+	for name, got := range map[string]described{"the file": fromFile(t, dir), "the Kafka topic": fromTopic(ctx, t)} {
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("alerts in %s differ from those of replay (-replay +%s):\n%s", name, name, diff)
+		}
+	}
+}
+
+// fromFile reads what the file sink wrote.
+func fromFile(t *testing.T, dir string) described {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(dir, "alerts.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := described{}
+	for line := range bytes.Lines(content) {
+		found.add(t, line)
+	}
+	return found
+}
+
+// fromTopic reads what the Kafka sink produced.
+func fromTopic(ctx context.Context, t *testing.T) described {
+	t.Helper()
+	found := described{}
+	for partition := range 3 {
+		conn, err := kafka.DialLeader(ctx, "tcp", broker.Plain(), "alerts", partition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, end, err := conn.ReadOffsets()
+		conn.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{broker.Plain()}, Topic: "alerts", Partition: partition, MaxWait: 100 * time.Millisecond})
+		for offset := int64(0); offset < end; {
+			m, err := r.ReadMessage(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found.add(t, m.Value)
+			offset = m.Offset + 1
+		}
+		r.Close()
+	}
+	return found
 }
 
 // telemetry is twelve minutes of traffic a day and a half ago, and one harmless call after all windows have passed, which lets
@@ -133,18 +180,23 @@ func replay(ctx context.Context, t *testing.T, dir string, lines [][]byte) descr
 	scanner := bufio.NewScanner(&stdout)
 	scanner.Buffer(nil, 1<<20)
 	for scanner.Scan() {
-		var a struct {
-			ID      string
-			Version int
-			State   string
-			Rule    struct{ ID string }
-		}
-		if err := json.Unmarshal(scanner.Bytes(), &a); err != nil {
-			t.Fatal(err)
-		}
-		found[version{a.ID, a.Version}] = a.Rule.ID + " " + a.State
+		found.add(t, scanner.Bytes())
 	}
 	return found
+}
+
+func (d described) add(t *testing.T, line []byte) {
+	t.Helper()
+	var a struct {
+		ID      string
+		Version int
+		State   string
+		Rule    struct{ ID string }
+	}
+	if err := json.Unmarshal(line, &a); err != nil {
+		t.Fatal(err)
+	}
+	d[version{a.ID, a.Version}] = a.Rule.ID + " " + a.State
 }
 
 // produce sends the lines in their order, some at a time, without keys: gateways do not key by client.
