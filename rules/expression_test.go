@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/gatewatch/gatewatch/detector/event"
@@ -60,7 +61,11 @@ func TestExpressions(t *testing.T) {
 		if got := x.match(e); got != want {
 			t.Errorf("%s: %v", text, got)
 		}
-		if n := testing.AllocsPerRun(20, func() { x.match(e) }); n != 0 {
+		allowed := 0.0
+		if strings.Contains(text, " matches ") {
+			allowed = 4 // package regexp keeps its machines in a pool, which the race detector empties at random
+		}
+		if n := testing.AllocsPerRun(20, func() { x.match(e) }); n > allowed {
 			t.Errorf("%s allocates %v times", text, n)
 		}
 		x.match(&event.Event{}) // nothing known: must not panic
