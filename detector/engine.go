@@ -84,6 +84,7 @@ func (e *Engine) Push(pr *Prepared) {
 		return
 	}
 	p.pending = append(p.pending, pr)
+	p.waiting += pr.left
 	e.stats.Events += uint64(pr.left)
 	e.stats.Pending += pr.left
 }
@@ -238,9 +239,10 @@ func (e *Engine) visit(block []visitor) {
 // release counts the ready events as applied and lets go of batches that are no longer needed.
 func (e *Engine) release() {
 	for i := range e.ready {
-		pr := e.ready[i].prepared
+		pr, p := e.ready[i].prepared, e.partitions.list[e.ready[i].partition]
+		p.waiting--
 		if pr.left--; pr.left == 0 {
-			e.partitions.list[e.ready[i].partition].done()
+			p.done()
 			pr.release()
 		}
 	}
@@ -302,11 +304,8 @@ func (e *Engine) PendingEvents(id event.Partition) (events int, holdsBack bool) 
 	if p == nil {
 		return 0, true
 	}
-	for _, pr := range p.pending {
-		events += pr.left
-	}
 	t, holds := p.time()
-	return events, holds && t-e.partitions.disorder <= e.partitions.watermark()
+	return p.waiting, holds && t-e.partitions.disorder <= e.partitions.watermark()
 }
 
 // Watermark returns the event time before which everything was applied, and false when there is none yet.

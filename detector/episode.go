@@ -42,7 +42,7 @@ func (ep *episode) scale(f finding) float64 {
 
 // exceed takes a finding over the limit and returns the version to emit now, if any: open at first, then an update at 2, 4,
 // 8, … times the limit.
-func (ep *episode) exceed(f finding, at, now event.Time) (alert.State, bool) {
+func (ep *episode) exceed(f finding, at event.Time) (alert.State, bool) {
 	ep.hits++
 	ep.lastSeen = max(ep.lastSeen, at)
 	if ep.hits == 1 || f.value > ep.worst.value {

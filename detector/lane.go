@@ -149,7 +149,7 @@ func (l *lane) observe(groupIndex int, n *entity, r *watch, o observation) {
 	}
 	f := c.state.observe(o)
 	if f.wakeAt != 0 {
-		l.timers.add(timer{at: f.wakeAt, group: groupIndex, entity: n, slot: r.slot})
+		l.timers.add(timer{at: f.wakeAt, group: groupIndex, entity: n, slot: r.slot, wake: true})
 	}
 	if f.suspicious || c.episode != nil {
 		l.judge(groupIndex, n, c, r, f, o.now, &o)
@@ -181,9 +181,9 @@ func (l *lane) judge(groupIndex int, n *entity, c *cell, r *watch, f finding, no
 		at = event.Time(f.evidence.Time)
 	}
 	opened := ep.version == 0
-	state, emit := ep.exceed(f, at, now)
+	state, emit := ep.exceed(f, at)
 	if opened {
-		l.timers.add(timer{at: now + r.closeAfter, group: groupIndex, entity: n, slot: r.slot})
+		l.timers.add(timer{at: max(now, ep.lastSeen+r.closeAfter), group: groupIndex, entity: n, slot: r.slot})
 	}
 	if emit {
 		l.raise(state, n, c, r, f, now)
@@ -237,8 +237,11 @@ func (l *lane) fire(now event.Time) {
 		if r == nil || c == nil {
 			continue
 		}
-		l.wake(t, r, c)
-		l.closeQuiet(t, r, c)
+		if t.wake {
+			l.wake(t, r, c)
+		} else {
+			l.closeQuiet(t, r, c)
+		}
 	}
 }
 
@@ -259,9 +262,7 @@ func (l *lane) closeQuiet(t timer, r *watch, c *cell) {
 		return
 	}
 	if due := ep.lastSeen + r.closeAfter; due > t.at {
-		if !t.grace {
-			l.timers.add(timer{at: due, group: t.group, entity: t.entity, slot: t.slot})
-		}
+		l.timers.add(timer{at: due, group: t.group, entity: t.entity, slot: t.slot})
 		return
 	}
 	ep.version++
@@ -302,7 +303,7 @@ type timer struct {
 	group  int
 	entity *entity
 	slot   slotID
-	grace  bool // asked for by the state, not by the episode
+	wake   bool // the state has asked for it; otherwise an episode may have become quiet
 }
 
 // timers is a heap of timers, the next one first.

@@ -19,6 +19,7 @@ type partition struct {
 	number   int // in the order of their appearance
 	clock    clock
 	pending  []*Prepared // not applied yet, in the order of their offsets
+	waiting  int         // events in them that wait for the watermark
 	next     int64       // offset after the last record pushed
 	finished bool
 

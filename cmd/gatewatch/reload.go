@@ -25,21 +25,27 @@ type ruleFiles struct {
 	set      *rules.Set // in use
 	onReload func(ctx context.Context) error
 
+	changes      <-chan fsnotify.Event // nil: files are not watched
+	stopWatching func()
+
 	reloads *prometheus.CounterVec
 	current prometheus.Gauge
 	loaded  prometheus.Gauge
 }
 
 func openRules(c rulesConfig, log *slog.Logger, r prometheus.Registerer) (*ruleFiles, error) {
-	set, err := loadRules(c.Paths)
-	if err != nil {
-		return nil, err
-	}
 	f := &ruleFiles{
-		config: c, log: log, set: set,
+		config: c, log: log,
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatewatch_rules_reloads_total", Help: "Attempts to load the rules again."}, []string{"result"}),
 		current: prometheus.NewGauge(prometheus.GaugeOpts{Name: "gatewatch_rules_current", Help: "1 while the rules in use are those of the files, 0 after a failed reload."}),
 		loaded:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "gatewatch_rules_loaded_timestamp_seconds", Help: "When the rules in use were loaded."}),
+	}
+	// Watched first, loaded then: no change falls in between.
+	f.changes, f.stopWatching = f.follow()
+	var err error
+	if f.set, err = loadRules(c.Paths); err != nil {
+		f.stopWatching()
+		return nil, err
 	}
 	for _, c := range []prometheus.Collector{f.reloads, f.current, f.loaded} {
 		if err := r.Register(c); err != nil {
@@ -62,8 +68,7 @@ func (f *ruleFiles) watch(ctx context.Context) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	changes, stop := f.changes()
-	defer stop()
+	defer f.stopWatching()
 	quiet := time.NewTimer(time.Hour)
 	defer quiet.Stop()
 	for {
@@ -72,7 +77,7 @@ func (f *ruleFiles) watch(ctx context.Context) {
 			return
 		case <-hangup:
 			f.reload(ctx)
-		case <-changes:
+		case <-f.changes:
 			quiet.Reset(settle)
 		case <-quiet.C:
 			f.reload(ctx)
@@ -80,8 +85,8 @@ func (f *ruleFiles) watch(ctx context.Context) {
 	}
 }
 
-// changes watches the directories of the rules, not the files: a file that is replaced is another file.
-func (f *ruleFiles) changes() (<-chan fsnotify.Event, func()) {
+// follow watches the directories of the rules, not the files: a file that is replaced is another file.
+func (f *ruleFiles) follow() (<-chan fsnotify.Event, func()) {
 	if !f.config.Watch || len(f.config.Paths) == 0 {
 		return nil, func() {}
 	}

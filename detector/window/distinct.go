@@ -93,9 +93,6 @@ func (d *Distinct) Count(now, width int64) (n int, relativeError float64) {
 	return max(int(d.live), d.many.sketches.count(now, width)), sketchError
 }
 
-// Has reports whether the value is remembered.
-func (d *Distinct) Has(hash uint64) bool { return d.find(hash) != 0 }
-
 // Newest returns the time of the latest value, or 0 when the window is empty.
 func (d *Distinct) Newest() int64 {
 	if d.newest == 0 {

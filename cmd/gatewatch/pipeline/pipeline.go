@@ -58,7 +58,6 @@ type Pipeline struct {
 	gates      gates
 	checkpoint checkpoints
 	away       map[event.Partition]bool // revoked, and not assigned again; belongs to the owner of the engine
-	raised     uint64                   // alerts handed to delivery
 	through    uint64                   // sequence number of the last one
 }
 
@@ -143,7 +142,6 @@ func (p *Pipeline) deliver(ctx context.Context, alerts []*alert.Alert) error {
 		return fmt.Errorf("deliver alerts: %w", err)
 	}
 	p.through = through
-	p.raised += uint64(len(alerts))
 	return nil
 }
 
@@ -217,11 +215,6 @@ func (p *Pipeline) Flush(ctx context.Context) error {
 		p.o.Metrics.observe(p.o.Engine, alerts)
 		return p.deliver(ctx, alerts)
 	})
-}
-
-// Commit commits what can be committed now: called once more before the end.
-func (p *Pipeline) Commit(ctx context.Context) error {
-	return p.do(ctx, func(ctx context.Context) error { return p.commit(ctx) })
 }
 
 // Inspect calls f with the engine, between two events.
