@@ -1,6 +1,10 @@
 package detector
 
-import "github.com/gatewatch/gatewatch/detector/event"
+import (
+	"slices"
+
+	"github.com/gatewatch/gatewatch/detector/event"
+)
 
 // clock is the event time of one partition: the newest time seen, disorder apart.
 //
@@ -22,6 +26,10 @@ const (
 	// believedLeaps is how many consecutive events must leap before the clock follows.
 	believedLeaps = 64
 )
+
+func (c *clock) clone() clock {
+	return clock{max: c.max, running: c.running, leaps: slices.Clone(c.leaps)}
+}
 
 // observe takes the time of the partition's next event.
 func (c *clock) observe(t event.Time) {

@@ -38,7 +38,7 @@ func FuzzState(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	p := compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, 1)
+	p := compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, &numbers{}, 1)
 	f.Add(uint64(1), uint16(3))
 	f.Add(uint64(2), uint16(300))
 	f.Fuzz(func(t *testing.T, seed uint64, n uint16) {
@@ -49,7 +49,7 @@ func FuzzState(f *testing.F) {
 				s.observe(o)
 			}
 			b := encodeState(t, s)
-			decoded, rest, err := w.detection.decode(b)
+			decoded, rest, err := w.detection.decode(b, &interner{})
 			if err != nil || len(rest) != 0 {
 				t.Fatalf("%s: decode: %v, %d bytes left", w.rule.ID, err, len(rest))
 			}
@@ -73,7 +73,7 @@ func FuzzDecodeState(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	p := compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, 1)
+	p := compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, &numbers{}, 1)
 	for _, w := range p.rules {
 		s := w.detection.newState()
 		for _, o := range randomEvents(7, 30) {
@@ -87,7 +87,7 @@ func FuzzDecodeState(f *testing.F) {
 	}
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		for _, w := range p.rules {
-			s, _, err := w.detection.decode(b)
+			s, _, err := w.detection.decode(b, &interner{})
 			if err != nil {
 				continue
 			}

@@ -18,6 +18,7 @@ import (
 // The window at an event covers (time-window, time]. Empty values do not count. The count is exact up to eight times the
 // limit, then an estimate with a stated error. A late event counts as long as its window is still there.
 type distinct struct {
+	noDetail
 	rule  *rules.Rule
 	spec  *rules.Distinct
 	width int64
@@ -40,7 +41,7 @@ func exactValues(limit int) int {
 
 func (d *distinct) newState() state { return &distinctState{d: d} }
 
-func (d *distinct) decode(b []byte) (state, []byte, error) {
+func (d *distinct) decode(b []byte, _ *interner) (state, []byte, error) {
 	s := &distinctState{d: d}
 	rest, err := s.values.DecodeBinary(b)
 	return s, rest, err

@@ -32,6 +32,8 @@ type Engine struct {
 	options    Options
 	program    atomic.Pointer[program]
 	ids        slots
+	kinds      numbers
+	rewrite    bool // the next checkpoint must have every lane whole
 	partitions partitions
 	queue      queue
 	lanes      []*lane
@@ -44,15 +46,19 @@ type Engine struct {
 
 // New returns an engine without events.
 func New(set *rules.Set, o Options) *Engine {
+	return newEngine(set, o, slots{ids: map[[16]byte]slotID{}}, numbers{})
+}
+
+func newEngine(set *rules.Set, o Options, ids slots, kinds numbers) *Engine {
 	if o.Workers < 1 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	if o.Lanes < 1 || o.Lanes > 1024 || o.Lanes&(o.Lanes-1) != 0 {
 		panic("detector: the number of lanes must be a power of two up to 1024")
 	}
-	e := &Engine{options: o, ids: slots{ids: map[[16]byte]slotID{}}, watermark: noTime}
+	e := &Engine{options: o, ids: ids, kinds: kinds, watermark: noTime}
 	e.partitions.disorder = event.Time(o.Disorder.Milliseconds())
-	p := compile(set, nil, &e.ids, o.Seed)
+	p := compile(set, nil, &e.ids, &e.kinds, o.Seed)
 	e.program.Store(p)
 	for e.shift = 64; 1<<(64-e.shift) < o.Lanes; {
 		e.shift--
@@ -73,10 +79,10 @@ func (e *Engine) Push(pr *Prepared) {
 	p := e.partitions.get(pr.batch.Partition)
 	known := p.next
 	p.next = max(p.next, pr.batch.Next)
+	pr.from, pr.clock = max(known, pr.batch.First), p.clock.clone()
 	for i := range pr.batch.Events {
-		if ev := &pr.batch.Events[i]; ev.Offset >= known {
+		if ev := &pr.batch.Events[i]; ev.Offset >= known && e.enqueue(p, ev, pr, i) {
 			pr.left++
-			e.enqueue(p, ev, pr, i)
 		}
 	}
 	if pr.left == 0 {
@@ -89,12 +95,20 @@ func (e *Engine) Push(pr *Prepared) {
 	e.stats.Pending += pr.left
 }
 
-func (e *Engine) enqueue(p *partition, ev *event.Event, pr *Prepared, index int) {
-	order := p.observe(ev.Time, e.partitions.disorder, e.watermark)
+// enqueue gives the event its place in the order. It reports false when the event was applied before the checkpoint from which
+// the engine was restored.
+func (e *Engine) enqueue(p *partition, ev *event.Event, pr *Prepared, index int) bool {
+	order := p.observe(ev.Time, e.partitions.disorder)
+	if len(p.fences) > 0 && p.contains(ev.Offset, order) {
+		return false
+	}
+	// What comes after the partition no longer held the watermark back goes behind that.
+	order = max(order, e.watermark)
 	if order > ev.Time {
 		e.stats.Late++
 	}
 	e.queue.add(ref{order, pr, int32(index), int32(p.number)})
+	return true
 }
 
 // CaughtUp says that the partition holds nothing that was not pushed, at wall-clock time now. While a partition is caught
@@ -135,6 +149,9 @@ func (e *Engine) advance(to event.Time) []*alert.Alert {
 	}
 	passed := to - e.watermark
 	e.watermark = to
+	for _, p := range e.partitions.list {
+		p.applied = p.next
+	}
 	e.parallel(applied, func(worker, workers int) {
 		for i := worker; i < len(e.lanes); i += workers {
 			e.lanes[i].advance(to, passed)
@@ -292,10 +309,8 @@ func (e *Engine) Committable(id event.Partition) int64 {
 	switch {
 	case p == nil:
 		return -1
-	case len(p.pending) > 0:
-		return p.pending[0].batch.First
 	}
-	return p.next
+	return p.resume()
 }
 
 // PendingEvents returns how many events of the partition wait for the watermark, and whether others wait for the partition.
@@ -314,8 +329,9 @@ func (e *Engine) Watermark() (event.Time, bool) { return e.watermark, e.watermar
 // Reload swaps the rules. Rules whose fingerprint is unchanged keep everything they know; episodes of rules that are gone or
 // changed are closed: those alerts are returned.
 func (e *Engine) Reload(set *rules.Set) []*alert.Alert {
+	e.saveAll()
 	old := e.program.Load()
-	p := compile(set, old, &e.ids, e.options.Seed)
+	p := compile(set, old, &e.ids, &e.kinds, e.options.Seed)
 	e.program.Store(p)
 	for _, l := range e.lanes {
 		l.forget(p, e.watermark)

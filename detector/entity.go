@@ -12,7 +12,13 @@ type entity struct {
 	cells []cell
 	seen  event.Time // of the latest event
 	bytes uint32     // as last measured
-	name  string     // the values that the rules group by, see [group.name]
+	kind  uint16     // number of the kind, see [numbers]
+
+	// Belong to checkpoints, see [saving].
+	changed uint32 // epoch of the latest change
+	saved   uint32 // epoch whose cut has captured it
+
+	name string // the values that the rules group by, see [group.name]
 }
 
 // entityKey is the 128-bit hash of an entity's name: two names with the same key do not occur. Zero means no entity.
@@ -75,16 +81,24 @@ type place struct {
 }
 
 func (t *table) get(key entityKey) *entity {
+	if p := t.find(key); p >= 0 {
+		return t.places[p].entity
+	}
+	return nil
+}
+
+// find returns the position of the entity with the key, -1 when there is none.
+func (t *table) find(key entityKey) int {
 	if t.used == 0 {
-		return nil
+		return -1
 	}
 	mask := len(t.places) - 1
 	for p := int(key.Lo) & mask; t.places[p].entity != nil; p = (p + 1) & mask {
 		if t.places[p].low == key.Lo && t.places[p].entity.key == key {
-			return t.places[p].entity
+			return p
 		}
 	}
-	return nil
+	return -1
 }
 
 func (t *table) put(n *entity) {
@@ -127,6 +141,24 @@ func (t *table) remove(p int) {
 			t.places[gap], t.places[p] = t.places[p], place{}
 			gap = p
 		}
+	}
+}
+
+// all returns the entities.
+func (t *table) all() []*entity {
+	all := make([]*entity, 0, t.used)
+	for _, pl := range t.places {
+		if pl.entity != nil {
+			all = append(all, pl.entity)
+		}
+	}
+	return all
+}
+
+// delete removes the entity with the key, if it is there.
+func (t *table) delete(key entityKey) {
+	if p := t.find(key); p >= 0 {
+		t.remove(p)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 // group is a kind of entity and the rules that watch it: one look-up serves them all.
 type group struct {
 	kind   string // the fields joined by "+"
+	number uint16 // of the kind, see [numbers]
 	fields []event.Field
 	mask   []uint64 // which rules of the program
 	seed   uint64

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
@@ -18,6 +19,7 @@ type lane struct {
 	alerts  []raised
 	buffer  []byte // for names of combinations
 	stats   laneStats
+	saving  saving
 }
 
 // laneStats counts since the last collection.
@@ -37,7 +39,7 @@ type raised struct {
 }
 
 func newLane(p *program) *lane {
-	l := &lane{}
+	l := &lane{saving: saving{epoch: 1}}
 	l.use(p, nil)
 	return l
 }
@@ -85,6 +87,9 @@ func (l *lane) forget(p *program, now event.Time) {
 }
 
 func (l *lane) forgetCells(n *entity, p *program, now event.Time) {
+	if slices.ContainsFunc(n.cells, func(c cell) bool { return p.bySlot[c.slot] == nil }) {
+		l.change(n)
+	}
 	kept := n.cells[:0]
 	for i := range n.cells {
 		c := n.cells[i]
@@ -106,9 +111,10 @@ func (l *lane) forgetCells(n *entity, p *program, now event.Time) {
 func (l *lane) apply(groupIndex int, key entityKey, n *entity, mask []uint64, o observation) {
 	g := l.program.groups[groupIndex]
 	l.fire(o.now)
-	if n == nil {
+	if n == nil || n.key != key { // a timer or an insertion may have cost an entity that was looked up ahead its place
 		n = l.meet(groupIndex, key, mask, o.event)
 	}
+	l.change(n)
 	n.seen = max(n.seen, o.now)
 	before := len(n.cells)
 	for w, word := range mask {
@@ -131,8 +137,9 @@ func (l *lane) meet(groupIndex int, key entityKey, mask []uint64, e *event.Event
 	for w, word := range mask {
 		concerned += bits.OnesCount64(word & g.mask[w])
 	}
-	n := &entity{key: key, name: strings.Clone(g.name(e, &l.buffer)), cells: make([]cell, 0, concerned)}
+	n := &entity{key: key, name: strings.Clone(g.name(e, &l.buffer)), cells: make([]cell, 0, concerned), kind: g.number}
 	t.put(n)
+	l.begin(n)
 	return n
 }
 
@@ -237,6 +244,7 @@ func (l *lane) fire(now event.Time) {
 		if r == nil || c == nil {
 			continue
 		}
+		l.change(t.entity)
 		if t.wake {
 			l.wake(t, r, c)
 		} else {
@@ -283,6 +291,7 @@ func (l *lane) advance(now, passed event.Time) {
 			}
 			if n.idle(now) {
 				l.stats.bytes[i] -= int64(n.bytes)
+				l.dropped(i, n)
 				return true
 			}
 			l.measure(i, n)

@@ -3,6 +3,7 @@ package detector
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -92,7 +93,7 @@ func (s *offHoursState) observe(o observation) finding {
 		return f
 	}
 	f.over, f.suspicious = true, true
-	f.detail = visit{at: e.Time, place: place, days: int(s.known.days)}
+	f.detail = visit{at: e.Time, place: strings.Clone(place), days: int(s.known.days)}
 	return f
 }
 
@@ -143,6 +144,23 @@ func (s *offHoursState) size() int {
 	return int(unsafe.Sizeof(*s)) + (cap(s.hours.values)+cap(s.places.values))*int(unsafe.Sizeof(habitValue{}))
 }
 
+func (d *offHours) appendDetail(b []byte, detail any) []byte {
+	v, ok := detail.(visit)
+	if b = wire.AppendBool(b, ok); !ok {
+		return b
+	}
+	b = binary.AppendVarint(b, int64(v.at))
+	b = wire.AppendString(b, v.place)
+	return binary.AppendUvarint(b, uint64(v.days))
+}
+
+func (d *offHours) readDetail(r *wire.Reader, _ *interner) any {
+	if !r.Bool() {
+		return nil
+	}
+	return visit{at: event.Time(r.Varint()), place: r.String(), days: int(r.Uvarint())}
+}
+
 const offHoursVersion = 1
 
 func (s *offHoursState) appendBinary(b []byte) ([]byte, error) {
@@ -155,7 +173,7 @@ func (s *offHoursState) appendBinary(b []byte) ([]byte, error) {
 	return s.places.appendBinary(b), nil
 }
 
-func (d *offHours) decode(b []byte) (state, []byte, error) {
+func (d *offHours) decode(b []byte, _ *interner) (state, []byte, error) {
 	r := wire.Reader{Rest: b}
 	r.Version("off_hours", offHoursVersion)
 	s := &offHoursState{d: d, known: history{uint32(r.Uvarint()), uint16(r.Uvarint()), uint16(r.Uvarint())}, newest: event.Time(r.Varint())}

@@ -23,10 +23,36 @@ type partition struct {
 	next     int64       // offset after the last record pushed
 	finished bool
 
+	// applied is the offset up to which what was pushed has been applied, if its order is before the watermark: what comes in
+	// later takes its place at the watermark or behind it.
+	applied int64
+	fences  []fence
+
 	// While the source says that there is nothing more:
 	quiet  bool
 	passed event.Time // how long it has said so
 	wall   event.Time // clock on the wall when it said so last
+}
+
+// fence says what a checkpoint contains of a partition: the events before an offset whose order is before a watermark. They are
+// read again with those that were still waiting, and left out. There are several when a restart followed another before
+// everything was read again.
+type fence struct {
+	Offset int64
+	Order  event.Time
+}
+
+func (p *partition) contains(offset int64, order event.Time) bool {
+	return slices.ContainsFunc(p.fences, func(f fence) bool { return offset < f.Offset && order < f.Order })
+}
+
+// fencesAt returns what restores [partition.contains] for everything from the offset to resume at.
+func (p *partition) fencesAt(watermark event.Time) []fence {
+	p.fences = slices.DeleteFunc(p.fences, func(f fence) bool { return f.Offset <= p.resume() })
+	if p.applied <= p.resume() {
+		return slices.Clone(p.fences)
+	}
+	return append(slices.Clone(p.fences), fence{p.applied, watermark})
 }
 
 // idleAfter is how long a caught-up partition holds the watermark back: its next event may come any moment, but the others
@@ -34,16 +60,31 @@ type partition struct {
 const idleAfter = 5000
 
 // observe takes the time of the next event and returns its place in the order. It is the event's time unless the event comes
-// later than the disorder allows: then it takes its place at the watermark of its partition. Events that come after the
-// partition no longer held back the engine's watermark go behind that.
-func (p *partition) observe(t, disorder, applied event.Time) (order event.Time) {
+// later than the disorder allows: then it takes its place at the watermark of its partition.
+func (p *partition) observe(t, disorder event.Time) (order event.Time) {
 	p.quiet = false
 	order = t
 	if p.clock.running {
 		order = max(order, p.clock.max-disorder)
 	}
 	p.clock.observe(t)
-	return max(order, applied)
+	return order
+}
+
+// resume is the offset from which the partition must be read again after a restart.
+func (p *partition) resume() int64 {
+	if len(p.pending) > 0 {
+		return p.pending[0].from
+	}
+	return p.next
+}
+
+// clockAtResume is the clock as it was before the event at [partition.resume].
+func (p *partition) clockAtResume() clock {
+	if len(p.pending) > 0 {
+		return p.pending[0].clock
+	}
+	return p.clock.clone()
 }
 
 // saidOften is the most that one confirmation adds to the time that nothing came, in milliseconds. A source repeats itself

@@ -23,6 +23,10 @@ type Prepared struct {
 	masks   []uint64    // program.words for each event: the rules that match
 	keys    []entityKey // one for each event and group, zero when no rule of the group matches or the entity is unknown
 	left    int         // events not yet applied
+
+	// Set by [Engine.Push]:
+	from  int64 // offset of the first record that was not pushed before
+	clock clock // of the partition before that
 }
 
 // NewPreparer returns a Preparer for one goroutine.

@@ -39,6 +39,19 @@ type slots struct {
 	last slotID
 }
 
+// numbers hands out numbers for kinds of entities. A kind keeps its number for ever: checkpoints use it.
+type numbers struct {
+	names []string
+}
+
+func (n *numbers) of(kind string) uint16 {
+	if i := slices.Index(n.names, kind); i >= 0 {
+		return uint16(i)
+	}
+	n.names = append(n.names, kind)
+	return uint16(len(n.names) - 1)
+}
+
 func (s *slots) of(fingerprint [16]byte) slotID {
 	id, ok := s.ids[fingerprint]
 	if !ok {
@@ -51,7 +64,7 @@ func (s *slots) of(fingerprint [16]byte) slotID {
 
 // compile makes the program of a set. Rules with a fingerprint that old has too keep their detection, so that the states
 // that refer to it stay valid.
-func compile(set *rules.Set, old *program, ids *slots, seed uint64) *program {
+func compile(set *rules.Set, old *program, ids *slots, kinds *numbers, seed uint64) *program {
 	p := &program{set: set, bySlot: map[slotID]*watch{}, words: (len(set.Rules) + 63) / 64}
 	for i, r := range set.Rules {
 		w := &watch{
@@ -67,7 +80,7 @@ func compile(set *rules.Set, old *program, ids *slots, seed uint64) *program {
 		} else {
 			w.detection = newDetection(r, seed)
 		}
-		g := p.groupFor(r.By, seed)
+		g := p.groupFor(r.By, kinds, seed)
 		w.kind = g.kind
 		g.mask[i>>6] |= 1 << (i & 63)
 		g.rest = min(g.rest, max(event.Time(r.Window.Milliseconds()), minRest))
@@ -104,7 +117,7 @@ func ordered(d rules.Detection) bool {
 	return false
 }
 
-func (p *program) groupFor(by []event.Field, seed uint64) *group {
+func (p *program) groupFor(by []event.Field, kinds *numbers, seed uint64) *group {
 	names := make([]string, len(by))
 	for i, f := range by {
 		names[i] = f.String()
@@ -113,10 +126,12 @@ func (p *program) groupFor(by []event.Field, seed uint64) *group {
 	if i := p.group(kind); i >= 0 {
 		return p.groups[i]
 	}
-	g := &group{kind: kind, fields: by, mask: make([]uint64, p.words), seed: seed ^ xxh3.HashString(kind), rest: endOfTime}
+	g := &group{kind: kind, number: kinds.of(kind), fields: by, mask: make([]uint64, p.words), seed: kindSeed(kind, seed), rest: endOfTime}
 	p.groups = append(p.groups, g)
 	return g
 }
+
+func kindSeed(kind string, seed uint64) uint64 { return seed ^ xxh3.HashString(kind) }
 
 // minRest is how long an entity is kept at least, in milliseconds: it costs more to make one than to keep it.
 const minRest = 10_000

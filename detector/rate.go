@@ -7,6 +7,7 @@ import (
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/detector/window"
+	"github.com/gatewatch/gatewatch/detector/wire"
 	"github.com/gatewatch/gatewatch/rules"
 )
 
@@ -45,7 +46,7 @@ func (r *rate) newState() state {
 	return &countState{r: r}
 }
 
-func (r *rate) decode(b []byte) (state, []byte, error) {
+func (r *rate) decode(b []byte, _ *interner) (state, []byte, error) {
 	s := r.newState()
 	var err error
 	switch s := s.(type) {
@@ -59,6 +60,22 @@ func (r *rate) decode(b []byte) (state, []byte, error) {
 		}
 	}
 	return s, b, err
+}
+
+// appendDetail writes how many requests a share is of.
+func (r *rate) appendDetail(b []byte, detail any) []byte {
+	requests, ok := detail.(float64)
+	if b = wire.AppendBool(b, ok); ok {
+		b = wire.AppendFloat(b, requests)
+	}
+	return b
+}
+
+func (r *rate) readDetail(from *wire.Reader, _ *interner) any {
+	if !from.Bool() {
+		return nil
+	}
+	return from.Float()
 }
 
 func (r *rate) describe(a *alert.Alert, s state, f finding) {

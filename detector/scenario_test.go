@@ -340,7 +340,7 @@ func recodeEntity(t *testing.T, l *lane, n *entity) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, rest, err := l.program.bySlot[c.slot].detection.decode(b)
+		s, rest, err := l.program.bySlot[c.slot].detection.decode(b, &interner{})
 		if err != nil || len(rest) != 0 {
 			t.Fatalf("decode state of rule %s: %v, %d bytes left", l.program.bySlot[c.slot].rule.ID, err, len(rest))
 		}

@@ -219,6 +219,21 @@ func (s *simultaneousState) size() int {
 	return n
 }
 
+func (d *simultaneous) appendDetail(b []byte, detail any) []byte {
+	u, ok := detail.(parallelUse)
+	if b = wire.AppendBool(b, ok); !ok {
+		return b
+	}
+	return binary.AppendUvarint(wire.AppendStrings(b, u.places), uint64(u.alternations))
+}
+
+func (d *simultaneous) readDetail(r *wire.Reader, _ *interner) any {
+	if !r.Bool() {
+		return nil
+	}
+	return parallelUse{places: r.Strings(), alternations: int(r.Uvarint())}
+}
+
 const simultaneousVersion = 1
 
 func (s *simultaneousState) appendBinary(b []byte) ([]byte, error) {
@@ -238,7 +253,7 @@ func (s *simultaneousState) appendBinary(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-func (d *simultaneous) decode(b []byte) (state, []byte, error) {
+func (d *simultaneous) decode(b []byte, _ *interner) (state, []byte, error) {
 	r := wire.Reader{Rest: b}
 	r.Version("simultaneous", simultaneousVersion)
 	s := &simultaneousState{d: d, last: placeCode(r.Uvarint()), lastDiscount: r.Bool()}

@@ -5,13 +5,17 @@ import (
 
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/detector/wire"
 )
 
 // detection is one rule's computation: immutable, shared by all lanes.
 type detection interface {
 	newState() state
-	// decode replaces a new state by the one encoded at the start of b and returns the rest of b.
-	decode(b []byte) (state, []byte, error)
+	// decode returns the state encoded at the start of b and the rest of b.
+	decode(b []byte, known *interner) (state, []byte, error)
+	// appendDetail encodes what the detection has put into [finding.detail], and readDetail decodes it.
+	appendDetail(b []byte, detail any) []byte
+	readDetail(r *wire.Reader, known *interner) any
 	// describe fills in what the detection knows of an alert: summary, unit, detail.
 	describe(a *alert.Alert, s state, f finding)
 }
@@ -30,7 +34,15 @@ type state interface {
 // waker is a state that wants to be called when nothing happens until a time that it has named in a finding.
 type waker interface {
 	wake(now event.Time) finding
+	// wakesAt is the time that it waits for, 0 when there is none.
+	wakesAt() event.Time
 }
+
+// noDetail is embedded by detections whose findings have no detail.
+type noDetail struct{}
+
+func (noDetail) appendDetail(b []byte, _ any) []byte    { return b }
+func (noDetail) readDetail(*wire.Reader, *interner) any { return nil }
 
 // observation is one event as one rule sees it.
 type observation struct {

@@ -212,6 +212,32 @@ func greatCircle(a, b *event.Geo) float64 {
 	return 2 * earthRadius * math.Asin(math.Sqrt(min(1, h)))
 }
 
+func (t *travel) appendDetail(b []byte, detail any) []byte {
+	h, ok := detail.(hop)
+	if b = wire.AppendBool(b, ok); !ok {
+		return b
+	}
+	b = h.to.appendBinary(h.from.appendBinary(b))
+	return binary.AppendVarint(wire.AppendFloat(b, h.km), int64(h.apart))
+}
+
+func (t *travel) readDetail(r *wire.Reader, known *interner) any {
+	if !r.Bool() {
+		return nil
+	}
+	return hop{from: readSighting(r, known), to: readSighting(r, known), km: r.Float(), apart: event.Time(r.Varint())}
+}
+
+func (s sighting) appendBinary(b []byte) []byte {
+	b = binary.AppendVarint(b, int64(s.at))
+	b = wire.AppendBool(b, s.discounted)
+	return appendGeo(b, s.geo)
+}
+
+func readSighting(r *wire.Reader, known *interner) sighting {
+	return sighting{at: event.Time(r.Varint()), discounted: r.Bool(), geo: known.geo(r)}
+}
+
 const travelVersion = 1
 
 func (s *travelState) appendBinary(b []byte) ([]byte, error) {
@@ -220,22 +246,17 @@ func (s *travelState) appendBinary(b []byte) ([]byte, error) {
 	b = binary.AppendVarint(b, int64(s.lastAt))
 	b = binary.AppendUvarint(b, uint64(len(s.places)))
 	for _, p := range s.places {
-		b = binary.AppendVarint(b, int64(p.at))
-		b = wire.AppendBool(b, p.discounted)
-		b = appendGeo(b, p.geo)
+		b = p.appendBinary(b)
 	}
 	return b, nil
 }
 
-func (t *travel) decode(b []byte) (state, []byte, error) {
+func (t *travel) decode(b []byte, known *interner) (state, []byte, error) {
 	r := wire.Reader{Rest: b}
 	r.Version("travel", travelVersion)
 	s := &travelState{t: t, weight: r.Float(), lastAt: event.Time(r.Varint())}
 	for range r.Count(8) {
-		p := sighting{at: event.Time(r.Varint())}
-		p.discounted = r.Bool()
-		p.geo = readGeo(&r)
-		s.places = append(s.places, p)
+		s.places = append(s.places, readSighting(&r, known))
 	}
 	return s, r.Rest, r.Err
 }

@@ -161,6 +161,13 @@ func (s *workflowState) settle(now event.Time) finding {
 
 func (s *workflowState) wake(now event.Time) finding { return s.settle(now) }
 
+func (s *workflowState) wakesAt() event.Time {
+	if s.pending == nil {
+		return 0
+	}
+	return s.pending.due
+}
+
 func (w *workflow) finding(p pendingViolation) finding {
 	v := violation{step: w.auto.StepName(p.symbol), path: []string{}, expected: w.auto.Expected(p.state), required: w.auto.Required(p.symbol)}
 	for _, symbol := range p.path {
@@ -183,6 +190,22 @@ func (s *workflowState) size() int {
 		n += int(unsafe.Sizeof(*s.pending)) + len(s.pending.evidence.Path)
 	}
 	return n
+}
+
+func (w *workflow) appendDetail(b []byte, detail any) []byte {
+	v, ok := detail.(violation)
+	if b = wire.AppendBool(b, ok); !ok {
+		return b
+	}
+	b = wire.AppendString(b, v.step)
+	return wire.AppendStrings(wire.AppendStrings(wire.AppendStrings(b, v.path), v.expected), v.required)
+}
+
+func (w *workflow) readDetail(r *wire.Reader, _ *interner) any {
+	if !r.Bool() {
+		return nil
+	}
+	return violation{step: r.String(), path: r.Strings(), expected: r.Strings(), required: r.Strings()}
 }
 
 const workflowVersion = 1
@@ -210,7 +233,7 @@ func (s *workflowState) appendBinary(b []byte) ([]byte, error) {
 	return wire.AppendString(b, string(evidence)), nil
 }
 
-func (w *workflow) decode(b []byte) (state, []byte, error) {
+func (w *workflow) decode(b []byte, _ *interner) (state, []byte, error) {
 	r := wire.Reader{Rest: b}
 	r.Version("workflow", workflowVersion)
 	s := &workflowState{w: w, state: uint16(r.Uvarint())}

@@ -23,6 +23,20 @@ func AppendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
+// AppendBytes appends v with its length.
+func AppendBytes(b, v []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
+}
+
+// AppendStrings appends the number of strings and each.
+func AppendStrings(b []byte, all []string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(all)))
+	for _, s := range all {
+		b = AppendString(b, s)
+	}
+	return b
+}
+
 // AppendBool appends one byte.
 func AppendBool(b []byte, v bool) []byte {
 	if v {
@@ -114,6 +128,16 @@ func (r *Reader) Uvarint() uint64 {
 
 // String takes what [AppendString] wrote.
 func (r *Reader) String() string { return string(r.Bytes(r.Count(1))) }
+
+// Strings takes what [AppendStrings] wrote.
+func (r *Reader) Strings() []string {
+	n := r.Count(1)
+	all := make([]string, 0, n)
+	for range n {
+		all = append(all, r.String())
+	}
+	return all
+}
 
 // Count takes the number of items that follow, each of which takes at least size bytes: an encoding cannot make its reader
 // allocate more than it is long.
