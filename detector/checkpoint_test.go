@@ -190,3 +190,133 @@ func TestKilledAnywhere(t *testing.T) {
 		})
 	}
 }
+
+// TestKilledWithDisorderlyPartitions does the same to several partitions with late, leaping and duplicate times.
+func TestKilledWithDisorderlyPartitions(t *testing.T) {
+	inputs := map[event.Partition][]event.Event{}
+	var all [][]event.Event
+	for i := range 3 {
+		events := disorderly(uint64(i), 1500)
+		all = append(all, events)
+		inputs[event.Partition{Topic: "t", ID: int32(i)}] = events
+	}
+	want := interleave(t, 0, all)
+	for seed := range uint64(10) {
+		m := &mortal{
+			t: t, set: parseRules(t, []byte(orderRules)), options: Options{Disorder: 2 * time.Second, Lanes: 4, Workers: 1},
+			inputs: inputs, random: rand.New(rand.NewPCG(seed, 9)),
+		}
+		got := m.run()
+		slices.SortStableFunc(got, func(a, b *alert.Alert) int { return int(a.DetectedAt - b.DetectedAt) })
+		if diff := cmp.Diff(lines(want), lines(got)); diff != "" {
+			t.Fatalf("seed %d: the alerts differ (-undisturbed +killed):\n%.3000s", seed, diff)
+		}
+	}
+}
+
+// checkpointed runs 90 calls of a client under the rules and returns a checkpoint of that.
+func checkpointed(t *testing.T, set *rules.Set) *keptCheckpoint {
+	t.Helper()
+	e := New(set, Options{Disorder: time.Second, Lanes: 4, Workers: 1, Seed: 5})
+	events := parseTraffic(t, "2026-03-02 10:00:00 x90 every 1s client_id=app GET /users/{n}/profile 200\n")
+	e.Push(e.NewPreparer().Prepare(&event.Batch{Partition: event.Partition{Topic: "t"}, Next: 90, Events: events}))
+	if raised := e.Advance(); len(raised) == 0 {
+		t.Fatal("nothing was raised")
+	}
+	cut := e.Cut()
+	chunks, finished, err := e.Save(1 << 20)
+	if err != nil || !finished {
+		t.Fatal(finished, err)
+	}
+	return (*keptCheckpoint)(nil).then(cut, chunks, 0)
+}
+
+const (
+	twoRules = `
+rules:
+  - {id: kept, title: t, detect: rate, by: client_id, window: 10m, limit: 30}
+  - {id: other, title: t, detect: rate, by: client_id, window: 10m, limit: 20}
+`
+	otherChanged = `
+rules:
+  - {id: other, title: t, by: client_id, detect: rate, window: 10m, limit: 25}
+  - {limit: 30, window: 10m, id: kept, title: another title, detect: rate, by: client_id}
+`
+)
+
+// TestRestartWithChangedRules keeps the windows of a rule whose text alone has changed, and closes what was open under one
+// that means something else now.
+func TestRestartWithChangedRules(t *testing.T) {
+	kept := checkpointed(t, parseRules(t, []byte(twoRules)))
+	e, closed := kept.restore(t, parseRules(t, []byte(otherChanged)), Options{Disorder: time.Second, Lanes: 4, Workers: 1})
+	if len(closed) != 1 || closed[0].Rule.ID != "other" || closed[0].State != alert.Closed || closed[0].Version < 2 {
+		t.Fatalf("closed: %v", lines(closed))
+	}
+	var left []string
+	for _, l := range e.lanes {
+		for _, n := range l.tables[0].all() {
+			for _, c := range n.cells {
+				left = append(left, e.Rules().Rules[c.index].ID)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"kept"}, left); diff != "" {
+		t.Fatalf("rules that know the client (-want +got):\n%s", diff)
+	}
+	if cut := e.Cut(); len(cut.Bases) != cut.Lanes {
+		t.Errorf("lanes %v are saved whole: the rest would bring back what the old rule knew", cut.Bases)
+	}
+}
+
+// TestRestoreWithOtherLanes moves entities to the lanes that they belong to now.
+func TestRestoreWithOtherLanes(t *testing.T) {
+	set := parseRules(t, []byte(twoRules))
+	kept := checkpointed(t, set)
+	for _, lanes := range []int{1, 2, 64} {
+		e, _ := kept.restore(t, set, Options{Disorder: time.Second, Lanes: lanes, Workers: 2})
+		g := e.program.Load().groups[0]
+		key := g.key("app")
+		if e.lanes[key.Hi>>e.shift].tables[0].get(key) == nil {
+			t.Errorf("with %d lanes the client is not where events look for it", lanes)
+		}
+	}
+}
+
+// FuzzRestore feeds arbitrary bytes: an error or an engine that works, never a panic.
+func FuzzRestore(f *testing.F) {
+	set, err := rules.Parse(rules.File{Name: "rules.yaml", Data: []byte(everyKind)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	o := Options{Disorder: time.Second, Lanes: 2, Workers: 1}
+	e := New(set, o)
+	events := make([]event.Event, 0, 200)
+	for i, ob := range randomEvents(3, 200) {
+		ob.event.Offset = int64(i)
+		events = append(events, *ob.event)
+	}
+	e.Push(e.NewPreparer().Prepare(&event.Batch{Next: 201, Events: events}))
+	e.Advance()
+	cut := e.Cut()
+	chunks, _, err := e.Save(1000)
+	if err != nil || len(chunks) == 0 {
+		f.Fatal(err)
+	}
+	f.Add(cut.Meta, chunks[0].Data)
+	f.Add(cut.Meta, chunks[0].Data[:len(chunks[0].Data)/2])
+	f.Fuzz(func(_ *testing.T, meta, chunk []byte) {
+		r, err := Restore(set, o, meta)
+		if err != nil {
+			return
+		}
+		if r.Add(Chunk{Data: chunk}) != nil {
+			return
+		}
+		restored, _, err := r.Finish()
+		if err != nil {
+			return
+		}
+		restored.Push(restored.NewPreparer().Prepare(&event.Batch{First: 300, Next: 301, Events: []event.Event{{Time: events[0].Time, Offset: 300, ClientID: "c", Method: "GET", Path: "/", Route: "/", Status: 200}}}))
+		restored.Flush()
+	})
+}
