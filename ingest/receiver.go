@@ -12,8 +12,11 @@ import (
 
 // Receiver takes what a source reads. A source calls it from one goroutine for each partition.
 type Receiver interface {
-	// Assigned says that batches of p will come, the first record of which has offset next (-1: unknown yet).
-	Assigned(p event.Partition, next int64)
+	// Assigned says that batches of these partitions will come, and where reading would begin: the offset of the next record, -1
+	// when unknown yet. The receiver may change the offsets: what it remembers goes further back or forth than what was
+	// committed. It returns once it is ready for them; an error ends the source. Every partition is revoked later, unless
+	// Assigned failed. Nothing is called meanwhile. ctx ends when the partitions are taken away again.
+	Assigned(ctx context.Context, next map[event.Partition]int64) error
 
 	// Receive takes over the batch and the rejected records between its bounds. It blocks while the engine is behind: that is
 	// the source's back-pressure. It fails only when ctx ends.

@@ -73,8 +73,16 @@ func (s *Source) Close() error {
 // waits for it. A file that breaks off (a truncated archive) is read as far as possible, then reported in the error, after
 // the others were read to their ends. Run fails early only when the receiver does or ctx ends.
 func (s *Source) Run(ctx context.Context, r ingest.Receiver) error {
+	next := map[event.Partition]int64{}
 	for _, f := range s.files {
-		r.Assigned(f.partition, 0)
+		next[f.partition] = 0
+	}
+	if err := r.Assigned(ctx, next); err != nil {
+		return err
+	}
+	for _, f := range s.files {
+		f.given = max(0, next[f.partition])
+		f.first = f.given
 	}
 	var broken []error
 	for {
@@ -126,6 +134,7 @@ type reading struct {
 	lines     lineReader
 	closers   []func() error
 	decoder   *ingest.Decoder
+	first     int64 // number of the first line that counts
 	line      int64 // number of the next line
 	given     int64 // number of the line after the last batch
 	latest    event.Time
@@ -193,7 +202,7 @@ func (f *reading) add(maxLine int, giants map[int64]int) {
 	if size > len(line) {
 		giants[f.line] = size
 	}
-	if !blank(line) {
+	if f.line >= f.first && !blank(line) {
 		f.decoder.Add(f.line, line)
 	}
 	f.line++

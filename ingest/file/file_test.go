@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,7 +44,10 @@ func newRecorder(t *testing.T) *recorder {
 	return &recorder{t: t, seconds: map[event.Partition][]int{}, offsets: map[event.Partition][]int64{}, next: map[event.Partition]int64{}}
 }
 
-func (r *recorder) Assigned(p event.Partition, next int64) { r.next[p] = next }
+func (r *recorder) Assigned(_ context.Context, next map[event.Partition]int64) error {
+	maps.Copy(r.next, next)
+	return nil
+}
 
 func (r *recorder) Receive(_ context.Context, b *event.Batch, rejected []ingest.Rejected) error {
 	if next, ok := r.next[b.Partition]; !ok || b.First != next {
@@ -302,5 +306,31 @@ func TestStopsWithItsContextAndItsReceiver(t *testing.T) {
 	r.received = func(event.Partition) error { return full }
 	if err := s.Run(t.Context(), r); !errors.Is(err, full) {
 		t.Error(err)
+	}
+}
+
+// resuming is a receiver that has seen the first lines already.
+type resuming struct{ *recorder }
+
+func (r resuming) Assigned(ctx context.Context, next map[event.Partition]int64) error {
+	for p := range next {
+		next[p] = 3
+	}
+	return r.recorder.Assigned(ctx, next)
+}
+
+func TestReadsOnWhereTheReceiverWants(t *testing.T) {
+	s, err := Open(options(write(t, "log", []byte(records(0, 5)))))
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	r := newRecorder(t)
+	must(t, s.Run(t.Context(), resuming{r}))
+	for _, offsets := range r.offsets {
+		if !slices.Equal(offsets, []int64{3, 4}) {
+			t.Errorf("lines %v", offsets)
+		}
+	}
+	if len(r.offsets) != 1 {
+		t.Errorf("%d files", len(r.offsets))
 	}
 }

@@ -165,7 +165,7 @@ type counter struct {
 	once sync.Once
 }
 
-func (c *counter) Assigned(event.Partition, int64) {}
+func (c *counter) Assigned(context.Context, map[event.Partition]int64) error { return nil }
 
 func (c *counter) Receive(_ context.Context, b *event.Batch, _ []ingest.Rejected) error {
 	if c.n.Add(b.Next-b.First) >= c.want {

@@ -114,24 +114,54 @@ func (s *Source) live(ctx context.Context, g *kafka.Generation, counts map[strin
 			f()
 		})
 	}
-	// The receiver hears of all partitions before anything of one: its watermark must wait for all of them.
-	var readers []*reader
-	for p, offset := range assigned {
-		r.Assigned(p, max(offset, -1))
-		readers = append(readers, s.newReader(p, offset, r))
-	}
-	for _, reader := range readers {
-		start(func() {
-			reader.run(ctx)
-			s.member.release(reader.partition)
-		})
-	}
+	start(func() { s.read(ctx, assigned, r) })
 	start(func() {
 		changed, err = s.watch(ctx, counts)
 		end()
 	})
 	running.Wait()
 	return changed, err
+}
+
+// read reads the partitions until ctx ends.
+func (s *Source) read(ctx context.Context, assigned map[event.Partition]int64, r ingest.Receiver) {
+	begin, err := s.begin(ctx, assigned, r)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.fail(fmt.Errorf("prepare for %d partitions: %w", len(assigned), err))
+			<-ctx.Done() // once the failure has been heard of
+		}
+		return
+	}
+	var running sync.WaitGroup
+	for p, offset := range begin {
+		reader := s.newReader(p, offset, r)
+		running.Go(func() {
+			reader.run(ctx)
+			s.member.release(p)
+		})
+	}
+	running.Wait()
+}
+
+// begin tells the receiver of all partitions before anything of one comes, for its watermark must wait for all of them, and
+// returns where it wants them read from. The heartbeats of the generation go on meanwhile.
+func (s *Source) begin(ctx context.Context, assigned map[event.Partition]int64, r ingest.Receiver) (map[event.Partition]int64, error) {
+	wanted := map[event.Partition]int64{}
+	for p, offset := range assigned {
+		wanted[p] = max(offset, -1)
+	}
+	if err := r.Assigned(ctx, wanted); err != nil {
+		return nil, err
+	}
+	begin := maps.Clone(assigned)
+	for p, offset := range assigned {
+		if next, ok := wanted[p]; ok && next >= 0 && next != offset {
+			begin[p] = next
+			s.positions.set(p, next)
+		}
+	}
+	return begin, nil
 }
 
 // assigned returns the partitions of a generation and where to begin: a committed offset, our own position, or else

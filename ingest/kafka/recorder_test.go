@@ -46,13 +46,16 @@ func (r *recorder) problem(format string, args ...any) {
 	r.problems = append(r.problems, fmt.Sprintf(format, args...))
 }
 
-func (r *recorder) Assigned(p event.Partition, next int64) {
+func (r *recorder) Assigned(_ context.Context, next map[event.Partition]int64) error {
 	r.change(func() {
-		if _, ok := r.next[p]; ok {
-			r.problem("%v assigned twice", p)
+		for p, offset := range next {
+			if _, ok := r.next[p]; ok {
+				r.problem("%v assigned twice", p)
+			}
+			r.next[p] = offset
 		}
-		r.next[p] = next
 	})
+	return nil
 }
 
 func (r *recorder) Receive(ctx context.Context, b *event.Batch, rejected []ingest.Rejected) error {

@@ -141,7 +141,13 @@ gatewatch_kafka_records_total{partition="0",topic="telemetry"} 50
 // tolerant allows for a gap at the beginning.
 type tolerant struct{ *recorder }
 
-func (r tolerant) Assigned(p event.Partition, _ int64) { r.recorder.Assigned(p, -1) }
+func (r tolerant) Assigned(ctx context.Context, next map[event.Partition]int64) error {
+	any := map[event.Partition]int64{}
+	for p := range next {
+		any[p] = -1
+	}
+	return r.recorder.Assigned(ctx, any)
+}
 
 func TestPoisonHarmsOnlyItself(t *testing.T) {
 	c := newCluster(t, kfake.SeedTopics(1, topic))

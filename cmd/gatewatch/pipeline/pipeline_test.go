@@ -82,6 +82,18 @@ func start(t *testing.T, maxPending int) (*fixture, func()) {
 	}
 }
 
+// assign says that the partitions will come, from their beginnings.
+func (f *fixture) assign(t *testing.T, partitions ...event.Partition) {
+	t.Helper()
+	next := map[event.Partition]int64{}
+	for _, p := range partitions {
+		next[p] = 0
+	}
+	if err := f.Assigned(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // owner runs f in the goroutine that the fakes belong to.
 func (f *fixture) owner(t *testing.T, do func()) {
 	t.Helper()
@@ -116,7 +128,7 @@ func TestPositionsAreCommittedBehindDelivery(t *testing.T) {
 		f, stop := start(t, 1000)
 		defer stop()
 		p := event.Partition{Topic: "t"}
-		f.Assigned(p, 0)
+		f.assign(t, p)
 		if err := f.Receive(t.Context(), calls(p, 0, 100, 1_800_000_000_000), nil); err != nil {
 			t.Fatal(err)
 		}
@@ -154,8 +166,7 @@ func TestOnlyThePartitionAheadIsStopped(t *testing.T) {
 		f, stop := start(t, 50)
 		defer stop()
 		ahead, behind := event.Partition{Topic: "t", ID: 1}, event.Partition{Topic: "t", ID: 2}
-		f.Assigned(ahead, 0)
-		f.Assigned(behind, 0)
+		f.assign(t, ahead, behind)
 		const at = 1_800_000_000_000
 		const batches = 4 * inboxSize
 		received := make(chan int, batches)
@@ -187,7 +198,7 @@ func TestDeadLettersAreRetried(t *testing.T) {
 		defer stop()
 		f.owner(t, func() { f.letters.failures = 3 })
 		p := event.Partition{Topic: "t"}
-		f.Assigned(p, 0)
+		f.assign(t, p)
 		if err := f.Receive(t.Context(), calls(p, 0, 1, 1_800_000_000_000), []ingest.Rejected{{Partition: p, Reason: ingest.NotJSON}}); err != nil {
 			t.Fatal(err)
 		}

@@ -9,13 +9,18 @@ import (
 )
 
 // Assigned implements [ingest.Receiver].
-func (p *Pipeline) Assigned(id event.Partition, next int64) {
-	p.gates.open(id, p.o.Engine.NewPreparer())
+func (p *Pipeline) Assigned(_ context.Context, next map[event.Partition]int64) error {
+	for id := range next {
+		p.gates.open(id, p.o.Engine.NewPreparer())
+	}
 	_ = p.send(context.Background(), func(context.Context) error { // fails only when there is nothing left to tell
-		delete(p.away, id)
-		p.o.Engine.Assign(id)
+		for id := range next {
+			delete(p.away, id)
+			p.o.Engine.Assign(id)
+		}
 		return nil
 	})
+	return nil
 }
 
 // finishAway gives up on partitions that were revoked and not assigned again. A rebalance takes all partitions away and

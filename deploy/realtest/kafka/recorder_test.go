@@ -27,13 +27,16 @@ func newRecorder() *recorder {
 	return &recorder{requests: map[string]int{}, next: map[event.Partition]int64{}, highest: map[event.Partition]int64{}, changed: make(chan struct{})}
 }
 
-func (r *recorder) Assigned(p event.Partition, next int64) {
+func (r *recorder) Assigned(_ context.Context, next map[event.Partition]int64) error {
 	r.change(func() {
-		if _, ok := r.next[p]; ok {
-			r.problem("%v assigned twice", p)
+		for p, offset := range next {
+			if _, ok := r.next[p]; ok {
+				r.problem("%v assigned twice", p)
+			}
+			r.next[p] = offset
 		}
-		r.next[p] = next
 	})
+	return nil
 }
 
 func (r *recorder) Receive(_ context.Context, b *event.Batch, rejected []ingest.Rejected) error {
