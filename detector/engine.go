@@ -313,6 +313,14 @@ func (e *Engine) Committable(id event.Partition) int64 {
 	return p.resume()
 }
 
+// Next returns the offset from which the partition is to be read on, 0 when nothing is known of it.
+func (e *Engine) Next(id event.Partition) int64 {
+	if p := e.partitions.byID[id]; p != nil {
+		return p.next
+	}
+	return 0
+}
+
 // PendingEvents returns how many events of the partition wait for the watermark, and whether others wait for the partition.
 func (e *Engine) PendingEvents(id event.Partition) (events int, holdsBack bool) {
 	p := e.partitions.byID[id]

@@ -247,16 +247,17 @@ type delay struct {
 }
 
 // Enqueue implements [pipeline.Delivery].
-func (d *delayRecorder) Enqueue(_ context.Context, alerts []*alert.Alert) (uint64, error) {
+func (d *delayRecorder) Enqueue(_ context.Context, records []sinks.Record) (uint64, error) {
 	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, a := range alerts {
+	for _, r := range records {
+		a := r.Alert
 		if a.State == alert.Open {
 			d.all = append(d.all, delay{a.DetectedAt.Std(), now.Sub(a.DetectedAt.Std())})
 		}
 	}
-	d.number += uint64(len(alerts))
+	d.number += uint64(len(records))
 	return d.number, nil
 }
 

@@ -168,11 +168,12 @@ type alertWriter struct {
 }
 
 // Enqueue implements [pipeline.Delivery].
-func (a *alertWriter) Enqueue(_ context.Context, alerts []*alert.Alert) (uint64, error) {
+func (a *alertWriter) Enqueue(_ context.Context, records []sinks.Record) (uint64, error) {
 	if a.byState == nil {
 		a.byState = map[alert.State]int{}
 	}
-	for _, x := range alerts {
+	for _, r := range records {
+		x := r.Alert
 		a.line.Reset()
 		err := sinks.WriteJSON(&a.line, x)
 		if err == nil {

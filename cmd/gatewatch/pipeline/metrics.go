@@ -1,34 +1,28 @@
 package pipeline
 
 import (
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gatewatch/gatewatch/detector"
-	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/rules"
 )
 
-// Metrics shows what the engine does. A nil Metrics shows nothing.
+// Metrics shows what the engines of a process do, one for each pipeline, added up. A nil Metrics shows nothing.
 //
 // The figures of rules and of kinds of entities come from the live rule set, so that a removed rule disappears.
 type Metrics struct {
-	snapshot atomic.Pointer[snapshot]
-	delay    prometheus.Histogram
-	now      func() time.Time
-	next     time.Time // of the next snapshot; belongs to the owner of the engine
-}
+	now       func() time.Time
+	delay     prometheus.Histogram
+	saving    prometheus.Histogram
+	pause     prometheus.Histogram
+	savedSize prometheus.Counter
 
-type snapshot struct {
-	stats     detector.Stats
-	rules     []*rules.Rule
-	watermark float64 // Unix seconds; 0: none yet
+	mu      sync.Mutex
+	meters  map[*meter]bool
+	retired totals // counters of pipelines that have ended
 }
-
-// snapshotEvery is how old the figures may be: adding them up over all lanes is not free.
-const snapshotEvery = 250 * time.Millisecond
 
 var (
 	eventsDesc    = desc("events_total", "Events that were handed to the engine.")
@@ -42,21 +36,32 @@ var (
 	matchesDesc   = desc("rule_matches_total", "Events that a rule looked at.", "rule")
 	alertsDesc    = desc("rule_alerts_total", "Versions of alerts that a rule raised.", "rule", "mode")
 	rulesDesc     = desc("rules", "Rules in use.", "mode")
+	savedDesc     = prometheus.NewDesc("gatewatch_checkpoint_timestamp_seconds", "Cut of the latest committed checkpoint, the oldest of all pipelines.", nil, nil)
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("gatewatch_engine_"+name, help, labels, nil)
 }
 
-// NewMetrics registers the engine's metrics. now is the clock on the wall.
+// NewMetrics registers the metrics of engines and their checkpoints. now is the clock on the wall.
 func NewMetrics(r prometheus.Registerer, now func() time.Time) (*Metrics, error) {
-	m := &Metrics{now: now, delay: prometheus.NewHistogram(prometheus.HistogramOpts{
+	m := &Metrics{now: now, meters: map[*meter]bool{}, retired: newTotals(), delay: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "gatewatch_engine_event_to_alert_seconds",
 		Help:    "From the time of the event to the moment its alert was raised.",
 		Buckets: []float64{.1, .5, 1, 2, 2.1, 2.25, 2.5, 3, 4, 5, 10, 30, 60, 300, 3600},
+	}), saving: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "gatewatch_checkpoint_seconds",
+		Help:    "From the cut of a checkpoint to its commit.",
+		Buckets: []float64{.01, .05, .1, .5, 1, 2, 5, 10, 30, 60},
+	}), pause: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "gatewatch_checkpoint_pause_seconds",
+		Help:    "For how long a checkpoint held events up at a time.",
+		Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .5},
+	}), savedSize: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "gatewatch_checkpoint_bytes_total",
+		Help: "Bytes of entities in committed checkpoints.",
 	})}
-	m.snapshot.Store(&snapshot{})
-	for _, c := range []prometheus.Collector{m, m.delay} {
+	for _, c := range []prometheus.Collector{m, m.delay, m.saving, m.pause, m.savedSize} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}
@@ -64,62 +69,56 @@ func NewMetrics(r prometheus.Registerer, now func() time.Time) (*Metrics, error)
 	return m, nil
 }
 
-// observe takes note of what one step of the engine brought.
-func (m *Metrics) observe(e *detector.Engine, alerts []*alert.Alert) {
+// open returns the meter of a new pipeline.
+func (m *Metrics) open() *meter {
 	if m == nil {
-		return
+		return nil
 	}
-	now := m.now()
-	for _, a := range alerts {
-		if a.State != alert.Closed {
-			m.delay.Observe(now.Sub(a.DetectedAt.Std()).Seconds())
-		}
-	}
-	if now.Before(m.next) {
-		return
-	}
-	m.next = now.Add(snapshotEvery)
-	s := &snapshot{stats: e.Stats(), rules: e.Rules().Rules}
-	if t, ok := e.Watermark(); ok {
-		s.watermark = float64(t) / 1000
-	}
-	m.snapshot.Store(s)
+	mt := &meter{metrics: m}
+	mt.snapshot.Store(&snapshot{})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.meters[mt] = true
+	return mt
 }
 
 // Describe implements [prometheus.Collector].
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{eventsDesc, lateDesc, skippedDesc, pendingDesc, watermarkDesc, delayDesc, entitiesDesc,
-		bytesDesc, matchesDesc, alertsDesc, rulesDesc} {
+		bytesDesc, matchesDesc, alertsDesc, rulesDesc, savedDesc} {
 		ch <- d
 	}
 }
 
 // Collect implements [prometheus.Collector].
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
-	s := m.snapshot.Load()
+	t := m.total()
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	counter(eventsDesc, s.stats.Events)
-	counter(lateDesc, s.stats.Late)
-	counter(skippedDesc, s.stats.Skipped)
-	gauge(pendingDesc, float64(s.stats.Pending))
-	if s.watermark != 0 {
-		gauge(watermarkDesc, s.watermark)
-		gauge(delayDesc, max(0, float64(m.now().UnixMilli())/1000-s.watermark))
+	counter(eventsDesc, t.events)
+	counter(lateDesc, t.late)
+	counter(skippedDesc, t.skipped)
+	gauge(pendingDesc, float64(t.pending))
+	if t.watermark != 0 {
+		gauge(watermarkDesc, t.watermark)
+		gauge(delayDesc, max(0, float64(m.now().UnixMilli())/1000-t.watermark))
 	}
-	for _, g := range s.stats.Groups {
-		gauge(entitiesDesc, float64(g.Entities), g.Kind)
-		gauge(bytesDesc, float64(g.Bytes), g.Kind)
+	if t.saved != 0 {
+		gauge(savedDesc, t.saved)
+	}
+	for kind, g := range t.groups {
+		gauge(entitiesDesc, float64(g.Entities), kind)
+		gauge(bytesDesc, float64(g.Bytes), kind)
 	}
 	modes := map[rules.Mode]int{rules.Enforce: 0, rules.Shadow: 0}
-	for i, r := range s.rules {
+	for _, r := range t.live {
 		modes[r.Mode]++
-		counter(matchesDesc, s.stats.Rules[i].Matches, r.ID)
-		counter(alertsDesc, s.stats.Rules[i].Alerts, r.ID, modeName(r.Mode))
+		counter(matchesDesc, t.rules[r.ID].Matches, r.ID)
+		counter(alertsDesc, t.rules[r.ID].Alerts, r.ID, modeName(r.Mode))
 	}
 	for mode, n := range modes {
 		gauge(rulesDesc, float64(n), modeName(mode))

@@ -6,19 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/gatewatch/gatewatch/cmd/gatewatch/state"
 	"github.com/gatewatch/gatewatch/detector"
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/rules"
+	"github.com/gatewatch/gatewatch/sinks"
 )
 
-// Delivery takes alerts. Deliver blocks while it is full and returns a sequence number; once Acknowledged has reached it, the
-// alerts are delivered everywhere.
+// Delivery takes what is to be told. Enqueue blocks while it is full and returns a sequence number; once Acknowledged has
+// reached it, the records are delivered everywhere.
 type Delivery interface {
-	Enqueue(ctx context.Context, alerts []*alert.Alert) (through uint64, err error)
+	Enqueue(ctx context.Context, records []sinks.Record) (through uint64, err error)
 	Acknowledged() uint64
 	// Drain returns when everything is delivered, or ctx ends.
 	Drain(ctx context.Context) error
@@ -40,13 +44,15 @@ type Options struct {
 	Delivery    Delivery
 	DeadLetters DeadLetters
 	Committer   Committer // nil: nothing to commit
+	Durable     *Durable  // nil: what the engine knows ends with the process
+	Sequence    uint64    // of the last record that delivery had before
 	Metrics     *Metrics  // nil: none
 	Log         *slog.Logger
 
 	// MaxPending is how many events of one partition may wait for the watermark before the partition is no longer read, unless
 	// the watermark waits for that very partition.
 	MaxPending int
-	// CommitEvery is the time between commits.
+	// CommitEvery is the time between commits of a pipeline that keeps nothing.
 	CommitEvery time.Duration
 }
 
@@ -56,9 +62,11 @@ type Pipeline struct {
 	inbox      chan func(ctx context.Context) error // what the owner of the engine does next
 	done       chan struct{}                        // closed when Run returns
 	gates      gates
+	meter      *meter
 	checkpoint checkpoints
 	away       map[event.Partition]bool // revoked, and not assigned again; belongs to the owner of the engine
 	through    uint64                   // sequence number of the last one
+	saver      *saver                   // nil: nothing is kept
 }
 
 // inboxSize bounds how many batches wait for the engine: a few for each partition of a busy topic.
@@ -75,8 +83,9 @@ func New(o Options) *Pipeline {
 	if o.CommitEvery == 0 {
 		o.CommitEvery = time.Second
 	}
-	return &Pipeline{o: o, inbox: make(chan func(context.Context) error, inboxSize), done: make(chan struct{}), gates: newGates(),
-		away: map[event.Partition]bool{}}
+	m := o.Metrics.open()
+	return &Pipeline{o: o, meter: m, inbox: make(chan func(context.Context) error, inboxSize), done: make(chan struct{}), gates: newGates(),
+		away: map[event.Partition]bool{}, through: o.Sequence, saver: newSaver(o.Durable, o.Engine, m)}
 }
 
 // ErrStopped says that the pipeline no longer runs.
@@ -85,9 +94,20 @@ var ErrStopped = errors.New("pipeline stopped")
 // Run works until ctx ends or something fails for good. It must be called once.
 func (p *Pipeline) Run(ctx context.Context) error {
 	defer close(p.done)
-	p.o.Metrics.observe(p.o.Engine, nil)
-	commit := time.NewTicker(p.o.CommitEvery)
-	defer commit.Stop()
+	defer p.meter.close()
+	p.meter.observe(p.o.Engine, nil)
+	every := p.o.CommitEvery
+	var results <-chan result
+	if p.saver != nil {
+		every, results = checkpointTick, p.saver.results
+		ctx, stop := context.WithCancel(ctx)
+		var writer sync.WaitGroup
+		writer.Go(func() { p.saver.write(ctx) })
+		defer writer.Wait()
+		defer stop()
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
 	for {
 		var err error
 		select {
@@ -95,8 +115,14 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			return nil
 		case do := <-p.inbox:
 			err = p.drain(ctx, do)
-		case <-commit.C:
-			err = p.commit(ctx)
+		case now := <-tick.C:
+			err = p.keep(ctx, now)
+		case r := <-results:
+			err = p.checkpointed(ctx, r)
+		case <-p.encoding():
+		}
+		if err == nil && p.saver != nil && p.saver.encoding {
+			err = p.saver.step(ctx)
 		}
 		if err != nil {
 			if ctx.Err() != nil {
@@ -105,6 +131,35 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// checkpointTick is how often the pipeline looks whether a checkpoint is due.
+const checkpointTick = 50 * time.Millisecond
+
+// always is ready at any time.
+var always = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// encoding is ready while there is something to encode for a checkpoint.
+func (p *Pipeline) encoding() <-chan struct{} {
+	if p.saver != nil && p.saver.encoding {
+		return always
+	}
+	return nil
+}
+
+// keep begins a checkpoint when one is due or, in a pipeline that keeps nothing, commits positions.
+func (p *Pipeline) keep(ctx context.Context, now time.Time) error {
+	if p.saver == nil {
+		return p.commit(ctx)
+	}
+	if p.saver.due(now) {
+		p.saver.begin(now, p.through)
+	}
+	return nil
 }
 
 // drain does what waits in the inbox, then lets the engine advance once.
@@ -129,20 +184,42 @@ func (p *Pipeline) drain(ctx context.Context, do func(context.Context) error) er
 func (p *Pipeline) advance(ctx context.Context) error {
 	alerts := p.o.Engine.Advance()
 	p.gates.update(p.o.Engine, p.o.MaxPending)
-	p.o.Metrics.observe(p.o.Engine, alerts)
+	p.meter.observe(p.o.Engine, alerts)
 	return p.deliver(ctx, alerts)
 }
 
 func (p *Pipeline) deliver(ctx context.Context, alerts []*alert.Alert) error {
-	if len(alerts) == 0 {
+	var records []sinks.Record
+	for _, a := range alerts {
+		if !p.known(a) {
+			records = append(records, sinks.Record{Alert: a})
+		}
+	}
+	return p.tell(ctx, records)
+}
+
+// tell hands records to delivery.
+func (p *Pipeline) tell(ctx context.Context, records []sinks.Record) error {
+	if len(records) == 0 {
 		return nil
 	}
-	through, err := p.o.Delivery.Enqueue(ctx, alerts)
+	through, err := p.o.Delivery.Enqueue(ctx, records)
 	if err != nil {
 		return fmt.Errorf("deliver alerts: %w", err)
 	}
 	p.through = through
 	return nil
+}
+
+// known reports whether the outbox has the alert from before a restart: events since the checkpoint are read again.
+func (p *Pipeline) known(a *alert.Alert) bool {
+	if p.o.Durable == nil {
+		return false
+	}
+	v := state.Version{ID: a.ID, Version: a.Version}
+	_, known := p.o.Durable.Known[v]
+	delete(p.o.Durable.Known, v)
+	return known
 }
 
 // commit notes how far the engine is, and commits the furthest note whose alerts are all delivered.
@@ -212,8 +289,23 @@ func (p *Pipeline) Reload(ctx context.Context, set *rules.Set) error {
 func (p *Pipeline) Flush(ctx context.Context) error {
 	return p.do(ctx, func(ctx context.Context) error {
 		alerts := p.o.Engine.Flush()
-		p.o.Metrics.observe(p.o.Engine, alerts)
+		p.meter.observe(p.o.Engine, alerts)
 		return p.deliver(ctx, alerts)
+	})
+}
+
+// Checkpoint makes a checkpoint of everything as it is now, for an orderly end. Without a store it does nothing.
+func (p *Pipeline) Checkpoint(ctx context.Context) error {
+	if p.saver == nil {
+		return nil
+	}
+	return p.do(ctx, func(running context.Context) error { return p.whole(running) })
+}
+
+// Tell delivers what the engine does not raise itself: blind spots, and alerts that a restart has closed.
+func (p *Pipeline) Tell(ctx context.Context, records []sinks.Record) error {
+	return p.do(ctx, func(ctx context.Context) error {
+		return p.tell(ctx, slices.DeleteFunc(records, func(r sinks.Record) bool { return r.Alert != nil && p.known(r.Alert) }))
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/rules"
+	"github.com/gatewatch/gatewatch/sinks"
 )
 
 // fakeDelivery acknowledges what the test says.
@@ -22,8 +23,10 @@ type fakeDelivery struct {
 	acknowledged uint64
 }
 
-func (d *fakeDelivery) Enqueue(_ context.Context, alerts []*alert.Alert) (uint64, error) {
-	d.alerts = append(d.alerts, alerts...)
+func (d *fakeDelivery) Enqueue(_ context.Context, records []sinks.Record) (uint64, error) {
+	for _, r := range records {
+		d.alerts = append(d.alerts, r.Alert)
+	}
 	return uint64(len(d.alerts)), nil
 }
 func (d *fakeDelivery) Acknowledged() uint64        { return d.acknowledged }

@@ -9,18 +9,22 @@ import (
 )
 
 // Assigned implements [ingest.Receiver].
-func (p *Pipeline) Assigned(_ context.Context, next map[event.Partition]int64) error {
+//
+// What the engine has of a partition decides where it is read on, whatever the group has committed.
+func (p *Pipeline) Assigned(ctx context.Context, next map[event.Partition]int64) error {
 	for id := range next {
 		p.gates.open(id, p.o.Engine.NewPreparer())
 	}
-	_ = p.send(context.Background(), func(context.Context) error { // fails only when there is nothing left to tell
+	return p.do(ctx, func(context.Context) error {
 		for id := range next {
 			delete(p.away, id)
 			p.o.Engine.Assign(id)
+			if offset := p.o.Engine.Next(id); offset > 0 {
+				next[id] = offset
+			}
 		}
 		return nil
 	})
-	return nil
 }
 
 // finishAway gives up on partitions that were revoked and not assigned again. A rebalance takes all partitions away and
@@ -91,6 +95,9 @@ func (p *Pipeline) CaughtUp(id event.Partition, now time.Time) {
 func (p *Pipeline) Revoked(ctx context.Context, id event.Partition) {
 	_ = p.do(ctx, func(running context.Context) error {
 		p.away[id] = true
+		if p.saver != nil {
+			return nil // what is not delivered is in the outbox, and what is not saved is read again
+		}
 		if err := p.o.Delivery.Drain(ctx); err != nil {
 			p.o.Log.Warn("a partition is given up before all its alerts are delivered; they will be raised again", "partition", id, "error", err)
 		}
