@@ -73,8 +73,8 @@ type Store interface {
 	// otherwise, the checkpoint is either valid or not; Load tells which.
 	Commit(ctx context.Context, m Manifest) error
 
-	// Append adds to the end of the outbox. Sequences rise by one and follow [Store.Last]. When it fails, the entries are
-	// there all or, after a start, not at all, unless they were more than 1 MiB, when the first of them may be.
+	// Append adds to the end of the outbox. Sequences rise by one and follow [Store.Last]. When it fails, the first of the
+	// entries may be there.
 	Append(ctx context.Context, entries []Entry) error
 
 	// After returns entries that follow the sequence, in order: as many as fit in maxBytes, at least one if there is one.
@@ -89,7 +89,7 @@ type Store interface {
 	// Settled returns what was noted for each sink that was ever named.
 	Settled() map[string]uint64
 
-	// Trim removes the entries up to the sequence. It may come back after a crash that some of them are there again.
+	// Trim removes the entries up to the sequence.
 	Trim(ctx context.Context, through uint64) error
 
 	// Close releases the store. Nothing is lost by not calling it.
