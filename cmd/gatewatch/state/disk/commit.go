@@ -2,19 +2,14 @@ package disk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/state"
 )
-
-// deadSlack is how many bytes of obsolete chunks may lie about beyond as many as are live.
-const deadSlack = 16 << 20
 
 // Commit implements [state.Store].
 func (s *Store) Commit(ctx context.Context, m state.Manifest) error {
@@ -68,17 +63,8 @@ func checkBases(m state.Manifest, runs []run) error {
 }
 
 // ingest makes the staged table part of the database and cuts off the checkpoints before the oldest that is needed, at
-// once. A disk that is full is waited for inside; when it fills up again at once, it is waited for again.
+// once.
 func (s *Store) ingest(next record) error {
-	for {
-		err := s.ingestOnce(next)
-		if !errors.Is(err, syscall.ENOSPC) || s.full.gaveUp() {
-			return err
-		}
-	}
-}
-
-func (s *Store) ingestOnce(next record) error {
 	ctx, paths := context.Background(), []string{s.stage.path}
 	oldest := next.inventory.oldest(next.Manifest.Number)
 	if oldest == s.latest.inventory.oldest(s.latest.Manifest.Number) {
@@ -92,7 +78,7 @@ func (s *Store) ingestOnce(next record) error {
 // live, so that rewriting the live ones is paid for.
 func (s *Store) prune() error {
 	dead := s.latest.inventory.dead
-	if size(dead) <= size(s.latest.inventory.live)+deadSlack {
+	if size(dead) <= size(s.latest.inventory.live)+s.slack {
 		return nil
 	}
 	batch := s.db.NewBatch()
@@ -118,7 +104,10 @@ func (s *Store) compact(through uint64) {
 	}
 	go func() {
 		defer s.tasks.running.Done()
-		if err := s.db.Compact(context.Background(), checkpointKey(0), checkpointKey(through), false); err != nil {
+		err := s.take(nil, func() error {
+			return s.db.Compact(context.Background(), checkpointKey(0), checkpointKey(through), false)
+		})
+		if err != nil {
 			s.log.Warn("compact state", "dir", s.dir, "error", err)
 		}
 	}()

@@ -10,7 +10,6 @@ import (
 
 // databaseLog takes what the database says. Where the database would end the process it stops the store instead.
 type databaseLog struct {
-	dir     string
 	log     *slog.Logger
 	failure *failure
 }
@@ -28,7 +27,7 @@ func (l *databaseLog) Errorf(format string, args ...any) {
 // Fatalf never returns, as the database expects: it may hold locks and would go on with what it could not write. The
 // goroutine is lost; callers of the store see the failure and closing does not wait.
 func (l *databaseLog) Fatalf(format string, args ...any) {
-	l.failure.raise(fmt.Errorf("write state in %s: %s", l.dir, fmt.Sprintf(format, args...)))
+	l.failure.raise(fmt.Errorf(format, args...))
 	select {}
 }
 

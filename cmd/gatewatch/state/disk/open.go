@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Open opens the state in a folder and makes it if there is none. It fails with [ErrInUse], [state.ErrVersion] or
@@ -30,13 +29,13 @@ func open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		dir: o.Dir, log: o.Log, metrics: m, full: newFullDisk(o, m.full), failure: newFailure(),
+		dir: o.Dir, log: o.Log, metrics: m, slack: o.slack, full: newFullDisk(o, m.full), failure: newFailure(),
 		cut: newTurn(), appending: newTurn(), settling: newTurn(), settled: map[string]uint64{},
 	}
-	s.fs = vfs.OnDiskFull(o.FS, s.full.wait)
+	s.fs = &guardFS{FS: o.FS, disk: s.full, failure: s.failure}
 	if err := s.do(ctx, nil, func() error { return s.start(o) }); err != nil {
 		s.tasks.close()
-		s.full.giveUp()
+		close(s.full.closing)
 		return nil, fmt.Errorf("open state in %s: %w", o.Dir, err)
 	}
 	return s, nil
@@ -52,6 +51,7 @@ func (s *Store) start(o Options) error {
 	if err := s.read(o); err != nil {
 		return errors.Join(err, s.release())
 	}
+	s.fs.running.Store(true)
 	return nil
 }
 
@@ -72,7 +72,7 @@ func (s *Store) acquire(o Options) (err error) {
 
 func (s *Store) openDatabase(o Options) (err error) {
 	s.cache = pebble.NewCache(blockCache)
-	options := o.database(s.fs, s.cache, &databaseLog{dir: o.Dir, log: o.Log, failure: s.failure})
+	options := o.database(s.fs, s.cache, &databaseLog{log: o.Log, failure: s.failure})
 	options.Lock = s.lock
 	s.db, err = pebble.Open(s.dir, options)
 	if err == nil {

@@ -18,7 +18,7 @@ type Options struct {
 	Registerer prometheus.Registerer // nil: no metrics
 
 	// Reserve is how many bytes must be free before a full disk counts as usable again, at most an eighth of the disk; 0:
-	// 64 MiB. The database gives up for good when it meets a full disk again at once, so this is not small.
+	// 64 MiB.
 	Reserve uint64
 	// Poll is how often a full disk is looked at; 0: 1 s.
 	Poll time.Duration
@@ -28,6 +28,8 @@ type Options struct {
 	Now func() time.Time
 
 	readOnly bool
+	memTable uint64 // bytes; 0: the default
+	slack    uint64 // bytes of obsolete chunks that may lie about beyond as many as are live; 0: the default
 }
 
 func (o Options) withDefaults() Options {
@@ -39,6 +41,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Poll == 0 {
 		o.Poll = time.Second
+	}
+	if o.memTable == 0 {
+		o.memTable = memTable
+	}
+	if o.slack == 0 {
+		o.slack = deadSlack
 	}
 	if o.FS == nil {
 		o.FS = vfs.Default
@@ -52,6 +60,7 @@ func (o Options) withDefaults() Options {
 const (
 	blockCache   = 8 << 20
 	memTable     = 4 << 20
+	deadSlack    = 16 << 20
 	syncEvery    = 1 << 20 // bytes after which the kernel is told to write, so that the sync at the end is short
 	maxOpenFiles = 500
 
@@ -68,7 +77,7 @@ func (o Options) database(fs vfs.FS, cache *pebble.Cache, log *databaseLog) *peb
 	options := &pebble.Options{
 		FS: fs, Cache: cache, Logger: log, EventListener: log.listener(),
 		FormatMajorVersion: formatVersion,
-		MemTableSize:       memTable, MemTableStopWritesThreshold: 4,
+		MemTableSize:       o.memTable, MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold: 4, L0StopWritesThreshold: 40,
 		MaxOpenFiles: maxOpenFiles, BytesPerSync: syncEvery, WALBytesPerSync: syncEvery,
 		CompactionConcurrencyRange: func() (lower, upper int) { return 1, 1 },

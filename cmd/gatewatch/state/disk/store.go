@@ -24,7 +24,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/state"
 )
@@ -37,19 +36,22 @@ var (
 	ErrClosed = errors.New("the state is closed")
 	// ErrAbsent says that there is no state in the folder, where one was to be read.
 	ErrAbsent = errors.New("no state")
+
+	errFull = errors.New("the disk is full")
 )
 
 // Store is a [state.Store] in a folder.
 //
 // A full disk is waited for; any other failure to write makes this and every later call fail, because what the operating
-// system did with the data is unknown: opening the folder again brings back what was durable.
+// system did with the data is unknown: a new process that opens the folder finds what was durable.
 type Store struct {
 	dir     string
-	fs      vfs.FS // waits on a full disk
+	fs      *guardFS
 	db      *pebble.DB
 	lock    *pebble.Lock
 	cache   *pebble.Cache
 	tables  sstable.WriterOptions
+	slack   uint64
 	header  header
 	log     *slog.Logger
 	metrics *metrics
@@ -76,12 +78,11 @@ var _ state.Store = (*Store)(nil)
 // Seed implements [state.Store].
 func (s *Store) Seed() uint64 { return s.header.Seed }
 
-// Close releases the folder. A disk that is full is not waited for.
+// Close releases the folder. A disk that is full is not waited for: what waits to be written is given up.
 func (s *Store) Close() error {
 	if !s.tasks.close() {
 		return nil
 	}
-	s.full.giveUp()
 	done := make(chan error, 1)
 	go func() {
 		s.tasks.wait()
@@ -90,10 +91,15 @@ func (s *Store) Close() error {
 	select {
 	case err := <-done:
 		return err
+	case <-s.full.full():
+		close(s.full.closing)
+		s.failure.raise(errFull)
 	case <-s.failure.raised:
-		return fmt.Errorf("close state in %s: %w", s.dir, s.failure.err)
 	}
+	return s.failed()
 }
+
+func (s *Store) failed() error { return fmt.Errorf("write state in %s: %w", s.dir, s.failure.err) }
 
 func (s *Store) release() error {
 	if s.stage != nil {

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -73,22 +74,28 @@ func (s *Store) do(ctx context.Context, turn turn, task func() error) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-s.failure.raised:
-		return s.failure.err
+		return s.failed()
 	}
 }
 
-func (s *Store) take(turn turn, task func() error) error {
+func (s *Store) take(turn turn, task func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // the database does so where it cannot go on
+			s.failure.raise(fmt.Errorf("%v", p))
+			err = s.failed()
+		}
+	}()
 	if turn != nil {
 		select {
 		case turn <- struct{}{}:
 			defer func() { <-turn }()
 		case <-s.failure.raised:
-			return s.failure.err
+			return s.failed()
 		}
 	}
 	select {
 	case <-s.failure.raised:
-		return s.failure.err
+		return s.failed()
 	default:
 		return s.diagnose(task())
 	}
