@@ -39,7 +39,7 @@ type Decoder interface {
 
 // Options are what a source works with.
 type Options struct {
-	Config     Config // valid
+	Config     Config                // valid
 	NewDecoder func() Decoder        // for Run
 	NewKeyed   func() *keyed.Decoder // for RunKeyed
 	Registerer prometheus.Registerer // nil: no metrics
