@@ -48,11 +48,7 @@ func (p *Preparer) Prepare(b *event.Batch) *Prepared {
 func (p *Preparer) match(e *event.Event, mask []uint64, keys []entityKey) {
 	copy(mask, p.matcher.Match(e))
 	for g, group := range p.program.groups {
-		concerned := false
-		for w, word := range mask {
-			concerned = concerned || word&group.mask[w] != 0
-		}
-		if !concerned {
+		if !group.concerned(mask) {
 			continue
 		}
 		if name := group.name(e, &p.buffer); name != "" {

@@ -11,7 +11,6 @@ import (
 	kafka "github.com/segmentio/kafka-go"
 
 	"github.com/gatewatch/gatewatch/detector/event"
-	"github.com/gatewatch/gatewatch/ingest"
 )
 
 // join is a member of the group for the topics in counts until they become more or fewer, ctx ends or hope does.
@@ -19,7 +18,7 @@ import (
 // Only topics that exist are joined for: the group's leader would give nobody anything if one of them were missing. It is
 // for the same reason, and because kafka-go's own watch of partitions joins again without pause while a topic is missing,
 // that topics are watched here.
-func (s *Source) join(ctx context.Context, counts map[string]int, r ingest.Receiver) error {
+func (s *Source) join(ctx context.Context, counts map[string]int, r receiver) error {
 	leash := newLeash(s.cluster.Dialer())
 	group, err := kafka.NewConsumerGroup(s.groupConfig(counts, leash.dialer))
 	if err != nil {
@@ -56,7 +55,7 @@ func (s *Source) groupConfig(counts map[string]int, d *kafka.Dialer) kafka.Consu
 }
 
 // serve works through the generations of the group.
-func (s *Source) serve(ctx context.Context, group *kafka.ConsumerGroup, counts map[string]int, r ingest.Receiver) error {
+func (s *Source) serve(ctx context.Context, group *kafka.ConsumerGroup, counts map[string]int, r receiver) error {
 	var member string // of the last generation; "": none, or it was left
 	var lost *farewell
 	defer func() { lost.stop() }()
@@ -93,7 +92,7 @@ func (s *Source) serve(ctx context.Context, group *kafka.ConsumerGroup, counts m
 }
 
 // live reads the partitions of one generation to its end, and returns the topics as they are now if they have changed.
-func (s *Source) live(ctx context.Context, g *kafka.Generation, counts map[string]int, r ingest.Receiver) (changed map[string]int, err error) {
+func (s *Source) live(ctx context.Context, g *kafka.Generation, counts map[string]int, r receiver) (changed map[string]int, err error) {
 	s.metrics.rebalances.Inc()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -124,7 +123,7 @@ func (s *Source) live(ctx context.Context, g *kafka.Generation, counts map[strin
 }
 
 // read reads the partitions until ctx ends.
-func (s *Source) read(ctx context.Context, assigned map[event.Partition]int64, r ingest.Receiver) {
+func (s *Source) read(ctx context.Context, assigned map[event.Partition]int64, r receiver) {
 	begin, err := s.begin(ctx, assigned, r)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -146,7 +145,7 @@ func (s *Source) read(ctx context.Context, assigned map[event.Partition]int64, r
 
 // begin tells the receiver of all partitions before anything of one comes, for its watermark must wait for all of them, and
 // returns where it wants them read from. The heartbeats of the generation go on meanwhile.
-func (s *Source) begin(ctx context.Context, assigned map[event.Partition]int64, r ingest.Receiver) (map[event.Partition]int64, error) {
+func (s *Source) begin(ctx context.Context, assigned map[event.Partition]int64, r receiver) (map[event.Partition]int64, error) {
 	wanted := map[event.Partition]int64{}
 	for p, offset := range assigned {
 		wanted[p] = max(offset, -1)

@@ -20,8 +20,8 @@ type reader struct {
 	source    *Source
 	partition event.Partition
 	next      int64 // offset of the next record, or broker.Earliest or broker.Latest
-	decoder   Decoder
-	receiver  ingest.Receiver
+	taker     taker
+	receiver  receiver
 	metrics   *partitionMetrics
 	trouble   trouble
 	log       *slog.Logger
@@ -29,12 +29,10 @@ type reader struct {
 	lookedUp  time.Time // when the leader that failed was looked up
 }
 
-func (s *Source) newReader(p event.Partition, next int64, r ingest.Receiver) *reader {
+func (s *Source) newReader(p event.Partition, next int64, r receiver) *reader {
 	log := s.log.With("topic", p.Topic, "partition", p.ID)
-	d := s.newDecoder()
-	d.Begin(p)
 	return &reader{
-		source: s, partition: p, next: next, decoder: d, receiver: r, metrics: s.metrics.partition(p), log: log,
+		source: s, partition: p, next: next, taker: r.taker(p), receiver: r, metrics: s.metrics.partition(p), log: log,
 		trouble: trouble{log: log, patience: patience},
 	}
 }
@@ -141,10 +139,10 @@ func (r *reader) deliver(ctx context.Context, response *broker.Response) error {
 	config := &r.source.config
 	records := 0
 	for offset, value := range response.Records() {
-		r.decoder.Add(offset, value)
+		r.taker.add(offset, value)
 		records++
 		// One record can hold thousands of events and thousands of records none.
-		events, bytes := r.decoder.Len()
+		events, bytes := r.taker.size()
 		if max(events, records) >= config.BatchEvents || bytes >= config.BatchBytes {
 			if err := r.handOver(ctx, offset+1, records, nil); err != nil {
 				return err
@@ -162,12 +160,7 @@ func (r *reader) deliver(ctx context.Context, response *broker.Response) error {
 // handOver gives the receiver what was decoded: everything before offset next. A batch can be empty, when transactions left
 // nothing but their markers; it still says how far the partition is done.
 func (r *reader) handOver(ctx context.Context, next int64, records int, skipped []ingest.Rejected) error {
-	batch, rejected := r.decoder.Take()
-	if batch == nil {
-		batch = &event.Batch{Partition: r.partition}
-	}
-	batch.First, batch.Next = r.next, next
-	if err := r.receiver.Receive(ctx, batch, append(rejected, skipped...)); err != nil {
+	if err := r.taker.handOver(ctx, r.next, next, skipped); err != nil {
 		if ctx.Err() == nil {
 			r.source.fail(fmt.Errorf("hand over records of %s partition %d: %w", r.partition.Topic, r.partition.ID, err))
 		}

@@ -26,6 +26,7 @@ import (
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
+	"github.com/gatewatch/gatewatch/ingest/keyed"
 )
 
 // Decoder turns the records of one partition into batches; *ingest.Decoder is one.
@@ -38,16 +39,18 @@ type Decoder interface {
 
 // Options are what a source works with.
 type Options struct {
-	Config     Config // valid
-	NewDecoder func() Decoder
+	Config     Config                // valid
+	NewDecoder func() Decoder        // for Run
+	NewKeyed   func() *keyed.Decoder // for RunKeyed
 	Registerer prometheus.Registerer // nil: no metrics
 	Log        *slog.Logger          // nil: none
 }
 
-// Source is a member of a consumer group. Run must be called once; Commit may be called from any goroutine.
+// Source is a member of a consumer group. Either Run or RunKeyed must be called once; Commit may be called from any goroutine.
 type Source struct {
 	config     Config
 	newDecoder func() Decoder
+	newKeyed   func() *keyed.Decoder
 	cluster    *connection.Cluster
 	directory  *directory
 	metrics    *metrics
@@ -73,7 +76,7 @@ func New(o Options) (*Source, error) {
 	}
 	log := o.Log.With("source", "kafka", "brokers", strings.Join(o.Config.Brokers, ","))
 	s := &Source{
-		config: o.Config, newDecoder: o.NewDecoder, cluster: cluster, metrics: newMetrics(o.Registerer), log: log,
+		config: o.Config, newDecoder: o.NewDecoder, newKeyed: o.NewKeyed, cluster: cluster, metrics: newMetrics(o.Registerer), log: log,
 		directory: newDirectory(cluster, o.Config), trouble: trouble{log: log}, failure: make(chan error, 1),
 	}
 	s.member.metrics = s.metrics
@@ -82,7 +85,14 @@ func New(o Options) (*Source, error) {
 
 // Run reads until ctx ends, then returns nil, or until something fails for good. In both cases every partition has been
 // revoked and the group left.
-func (s *Source) Run(ctx context.Context, r ingest.Receiver) error {
+func (s *Source) Run(ctx context.Context, r ingest.Receiver) error { return s.run(ctx, batches{r, s}) }
+
+// RunKeyed is Run for a keyed topic.
+func (s *Source) RunKeyed(ctx context.Context, r keyed.Receiver) error {
+	return s.run(ctx, portions{r, s})
+}
+
+func (s *Source) run(ctx context.Context, r receiver) error {
 	defer s.directory.close()
 	for {
 		topics, err := s.waitForTopics(ctx)
