@@ -44,6 +44,15 @@ func (c *clock) observe(t event.Time) {
 	}
 }
 
+// trust sets the clock to a time that somebody vouches for.
+func (c *clock) trust(t event.Time) {
+	if c.running && t <= c.max {
+		return
+	}
+	c.max, c.running = t, true
+	c.leaps = c.leaps[:0]
+}
+
 // follow believes the smallest leap and weighs the others against it.
 func (c *clock) follow() {
 	smallest := 0

@@ -74,7 +74,7 @@ func newEngine(set *rules.Set, o Options, ids slots, kinds numbers) *Engine {
 // before, as after a rebalance that gave the partition back, are left out.
 func (e *Engine) Push(pr *Prepared) {
 	if pr.program != e.program.Load() { // prepared before a reload
-		pr = e.NewPreparer().Prepare(pr.batch)
+		pr = e.NewPreparer().PrepareCopies(pr.batch, pr.kinds, pr.meant)
 	}
 	p := e.partitions.get(pr.batch.Partition)
 	known := p.next
@@ -114,6 +114,9 @@ func (e *Engine) enqueue(p *partition, ev *event.Event, pr *Prepared, index int)
 // CaughtUp says that the partition holds nothing that was not pushed, at wall-clock time now. While a partition is caught
 // up its time passes with the clock on the wall, and soon it no longer holds the others back.
 func (e *Engine) CaughtUp(p event.Partition, now event.Time) { e.partitions.get(p).caughtUp(now) }
+
+// Progress says that what reads the partition has come to event time t: it knows of events that are not shown to this engine.
+func (e *Engine) Progress(p event.Partition, t event.Time) { e.partitions.get(p).clock.trust(t) }
 
 // Assign says that events of the partition will come: the watermark waits for them.
 func (e *Engine) Assign(p event.Partition) { e.partitions.get(p).finished = false }
@@ -358,7 +361,7 @@ func (e *Engine) prepareAgain() {
 	preparer := e.NewPreparer()
 	for _, p := range e.partitions.list {
 		for _, pr := range p.pending {
-			again := preparer.Prepare(pr.batch)
+			again := preparer.PrepareCopies(pr.batch, pr.kinds, pr.meant)
 			pr.program, pr.masks, pr.keys = again.program, again.masks, again.keys
 		}
 	}

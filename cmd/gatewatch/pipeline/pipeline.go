@@ -105,6 +105,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		writer.Go(func() { p.saver.write(ctx) })
 		defer writer.Wait()
 		defer stop()
+		if err := p.deliver(ctx, p.o.Durable.Restored.Closed); err != nil {
+			return err
+		}
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -217,8 +220,9 @@ func (p *Pipeline) known(a *alert.Alert) bool {
 		return false
 	}
 	v := state.Version{ID: a.ID, Version: a.Version}
-	_, known := p.o.Durable.Known[v]
-	delete(p.o.Durable.Known, v)
+	raised := p.o.Durable.Restored.Known
+	_, known := raised[v]
+	delete(raised, v)
 	return known
 }
 

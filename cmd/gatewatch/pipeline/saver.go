@@ -21,10 +21,9 @@ type Durable struct {
 	// Durable waits until what was enqueued up to the sequence is in the outbox.
 	Durable func(ctx context.Context, through uint64) error
 	// Committed is told the sequence that belongs to a committed checkpoint: nothing before it will be raised again.
-	Committed func(sequence uint64)
+	Committed func(ctx context.Context, sequence uint64) error
 
-	Number uint64                     // of the checkpoint that the engine was restored from; 0: none
-	Known  map[state.Version]struct{} // what the outbox has of alerts that the engine may raise again
+	Restored *Restored // what the store held
 }
 
 // share is which part of the time checkpoints may take, a tenth: when they take long, they become rarer.
@@ -73,7 +72,7 @@ func newSaver(d *Durable, e *detector.Engine, m *meter) *saver {
 	if d == nil {
 		return nil
 	}
-	return &saver{durable: d, engine: e, metrics: m, number: d.Number, jobs: make(chan job, backlog), results: make(chan result, 1), pace: 1024}
+	return &saver{durable: d, engine: e, metrics: m, number: d.Restored.Manifest.Number, jobs: make(chan job, backlog), results: make(chan result, 1), pace: 1024}
 }
 
 // due reports whether it is time for a checkpoint.
@@ -138,7 +137,6 @@ func (s *saver) finished(r result) error {
 	if r.err != nil {
 		return fmt.Errorf("keep a checkpoint: %w", r.err)
 	}
-	s.durable.Committed(r.manifest.Sequence)
 	now := time.Now()
 	s.metrics.committed(r, now.Sub(s.began))
 	s.next = s.began.Add(s.durable.Interval)
@@ -199,7 +197,10 @@ func (s *saver) do(ctx context.Context, j job, r *result) error {
 	if err := s.durable.Durable(ctx, j.manifest.Sequence); err != nil {
 		return err
 	}
-	return s.durable.Store.Commit(ctx, *j.manifest)
+	if err := s.durable.Store.Commit(ctx, *j.manifest); err != nil {
+		return err
+	}
+	return s.durable.Committed(ctx, j.manifest.Sequence)
 }
 
 // whole makes a checkpoint of everything as it is now and waits until it is committed.

@@ -59,11 +59,10 @@ type Store interface {
 	// Seed is a random number that was drawn when the store was made, for the engine's hashes.
 	Seed() uint64
 
-	// Load calls each with every chunk that is not obsolete, of each lane the older checkpoints first and those of one
-	// checkpoint in the order in which they were staged, and returns the manifest of the latest checkpoint; ok is false when
-	// there is none. The data of a chunk belongs to the callee. What was staged and never committed is gone. Load belongs to
+	// Load calls begin with the manifest of the latest checkpoint, then each with every chunk that is not obsolete, of each lane the older checkpoints first and those of one
+	// checkpoint in the order in which they were staged. Neither is called, and ok is false, when there is none. The data of a chunk belongs to the callee. What was staged and never committed is gone. Load belongs to
 	// the goroutine of Stage and Commit and comes before them.
-	Load(ctx context.Context, each func(Chunk) error) (m Manifest, ok bool, err error)
+	Load(ctx context.Context, begin func(Manifest) error, each func(Chunk) error) (ok bool, err error)
 
 	// Stage writes a chunk of the checkpoint that the next Commit completes. It takes the data over.
 	Stage(ctx context.Context, c Chunk) error
@@ -94,4 +93,13 @@ type Store interface {
 
 	// Close releases the store. Nothing is lost by not calling it.
 	Close() error
+}
+
+// Read is Load for who wants the manifest at the end.
+func Read(ctx context.Context, s Store, each func(Chunk) error) (m Manifest, ok bool, err error) {
+	ok, err = s.Load(ctx, func(latest Manifest) error {
+		m = latest
+		return nil
+	}, each)
+	return m, ok, err
 }

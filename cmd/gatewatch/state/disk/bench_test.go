@@ -68,7 +68,7 @@ func BenchmarkLoad200MB(b *testing.B) {
 	b.SetBytes(benchChunks * benchChunk)
 	before := cpu()
 	for b.Loop() {
-		if _, _, err := s.Load(b.Context(), func(state.Chunk) error { return nil }); err != nil {
+		if _, _, err := state.Read(b.Context(), s, func(state.Chunk) error { return nil }); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -286,7 +286,7 @@ func TestManifestMustFit(t *testing.T) {
 		if err := s.Commit(t.Context(), c.manifest); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		if _, ok, err := s.Load(t.Context(), func(state.Chunk) error { return nil }); ok || err != nil {
+		if _, ok, err := state.Read(t.Context(), s, func(state.Chunk) error { return nil }); ok || err != nil {
 			t.Errorf("%s: a checkpoint is there: %v, %v", name, ok, err)
 		}
 		s.Close()

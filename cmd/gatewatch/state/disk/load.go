@@ -11,23 +11,28 @@ import (
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/state"
 )
 
-// Load implements [state.Store]. each is not called any more when Load has returned.
-func (s *Store) Load(ctx context.Context, each func(state.Chunk) error) (m state.Manifest, ok bool, err error) {
+// Load implements [state.Store]. Nothing is called any more when it has returned.
+func (s *Store) Load(ctx context.Context, begin func(state.Manifest) error, each func(state.Chunk) error) (ok bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return m, false, context.Cause(ctx)
+		return false, context.Cause(ctx)
 	}
 	err = s.do(context.WithoutCancel(ctx), s.cut, func() error {
 		if s.stage != nil {
 			s.stage.abandon()
 			s.stage = nil
 		}
-		m = s.latest.Manifest
+		if ok = s.latest.Number != 0; !ok {
+			return nil
+		}
+		if err := begin(s.latest.Manifest); err != nil {
+			return err
+		}
 		return s.load(ctx, each)
 	})
 	if err != nil {
-		return state.Manifest{}, false, fmt.Errorf("load state in %s: %w", s.dir, err)
+		return false, fmt.Errorf("load state in %s: %w", s.dir, err)
 	}
-	return m, m.Number != 0, nil
+	return ok, nil
 }
 
 func (s *Store) load(ctx context.Context, each func(state.Chunk) error) (err error) {

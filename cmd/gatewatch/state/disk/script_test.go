@@ -140,7 +140,7 @@ func (p *script) checkpoint(ctx context.Context) error {
 // holds says how the store differs from what it may hold when what was done by then is in it, and perhaps what had begun.
 func (p *script) holds(ctx context.Context, s *Store, done, begun progress) error {
 	got := map[int][]string{}
-	m, _, err := s.Load(ctx, func(c state.Chunk) error {
+	m, _, err := state.Read(ctx, s, func(c state.Chunk) error {
 		got[c.Lane] = append(got[c.Lane], string(c.Data))
 		return nil
 	})

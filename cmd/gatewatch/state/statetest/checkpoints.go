@@ -139,7 +139,7 @@ func manifests(u *unit) {
 		u.Fatal(err)
 	}
 	u.both(func() {
-		got, ok, err := u.store.Load(u.Context(), func(state.Chunk) error { return nil })
+		got, ok, err := state.Read(u.Context(), u.store, func(state.Chunk) error { return nil })
 		if err != nil || !ok || got.Number != m.Number || len(got.Engine) != 0 || len(got.Positions) != 0 || got.Sequence != 0 {
 			u.Fatalf("load of a manifest without anything: %+v, %v, %v", got, ok, err)
 		}

@@ -65,7 +65,7 @@ func (u *unit) commit(lanes int, bases ...int) state.Manifest {
 func (u *unit) holds(want state.Manifest, chunks ...state.Chunk) {
 	u.Helper()
 	got := map[int][]string{}
-	m, ok, err := u.store.Load(u.Context(), func(c state.Chunk) error {
+	m, ok, err := state.Read(u.Context(), u.store, func(c state.Chunk) error {
 		got[c.Lane] = append(got[c.Lane], brief(c))
 		return nil
 	})
