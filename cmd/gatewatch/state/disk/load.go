@@ -21,7 +21,7 @@ func (s *Store) Load(ctx context.Context, begin func(state.Manifest) error, each
 			s.stage.abandon()
 			s.stage = nil
 		}
-		if ok = s.latest.Number != 0; !ok {
+		if ok = s.latest.Manifest.Number != 0; !ok {
 			return nil
 		}
 		if err := begin(s.latest.Manifest); err != nil {
