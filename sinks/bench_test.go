@@ -20,6 +20,7 @@ func BenchmarkQueue(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	feed := q.Attach(nil)
 	batch := make([]*alert.Alert, 500)
 	for i := range batch {
 		batch[i] = &alert.Alert{
@@ -30,7 +31,7 @@ func BenchmarkQueue(b *testing.B) {
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
-		if _, err := q.Enqueue(b.Context(), batch[n:n+1]); err != nil {
+		if _, err := feed.Enqueue(b.Context(), Alerts(batch[n:n+1])); err != nil {
 			b.Fatal(err)
 		}
 		n = (n + 1) % len(batch)

@@ -6,20 +6,28 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
 )
 
-// Letter is an alert that a destination will never take.
+// Letter is an alert or a blind spot that a destination will never take.
 type Letter struct {
-	At     alert.Time   `json:"at"` // wall clock of the refusal
-	Sink   string       `json:"sink"`
-	Reason string       `json:"reason"`
-	Alert  *alert.Alert `json:"alert,omitempty"`
+	At        alert.Time       `json:"at"` // wall clock of the refusal
+	Sink      string           `json:"sink"`
+	Reason    string           `json:"reason"`
+	Alert     *alert.Alert     `json:"alert,omitempty"`
+	BlindSpot *alert.BlindSpot `json:"blind_spot,omitempty"`
 
 	// ID and Version stand in for an alert that has no JSON form.
 	ID      string `json:"id,omitempty"`
 	Version int    `json:"version,omitempty"`
+}
+
+func newLetter(sink string, r Record, reason error) Letter {
+	return Letter{
+		At: alert.Time(time.Now().UnixMilli()), Sink: sink, Reason: reason.Error(), Alert: r.Alert, BlindSpot: r.BlindSpot,
+	}
 }
 
 // DeadLetters keeps what was refused. Bury is called by several goroutines and returns when the letters are safe; after an
@@ -78,7 +86,7 @@ func encodeLetters(letters []Letter) ([]byte, error) {
 	var lines []byte
 	for _, l := range letters {
 		line, err := json.Marshal(l)
-		if _, unencodable := errors.AsType[*json.UnsupportedValueError](err); unencodable {
+		if _, unencodable := errors.AsType[*json.UnsupportedValueError](err); unencodable && l.Alert != nil {
 			l.ID, l.Version, l.Alert = l.Alert.ID, l.Alert.Version, nil
 			line, err = json.Marshal(l)
 		}

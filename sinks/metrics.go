@@ -9,6 +9,7 @@ import (
 type metrics struct {
 	enqueued, delivered, refused, retried, splits, unburied *prometheus.CounterVec
 	seconds                                                 *prometheus.HistogramVec
+	append                                                  prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -28,6 +29,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "Duration of one delivery, failed ones included.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12),
 		}, []string{"sink"}),
+		append: make.NewHistogram(prometheus.HistogramOpts{
+			Name:    "gatewatch_outbox_append_seconds",
+			Help:    "Duration of making a group of alerts durable.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 12),
+		}),
 	}
 }
 
@@ -50,6 +56,7 @@ func (m *metrics) of(sink string) lineMetrics {
 type depth struct {
 	queue                                                     *Queue
 	alerts, bytes, maxAlerts, maxBytes, age, blocking, failed *prometheus.Desc
+	spilled, unsettled, slow                                  *prometheus.Desc // of outboxes
 }
 
 func newDepth(q *Queue) *depth {
@@ -65,12 +72,18 @@ func newDepth(q *Queue) *depth {
 		age:       desc("oldest_age_seconds", "How long the oldest undelivered alert has been waiting."),
 		blocking:  desc("blocking", "1 while the sink's full queue holds up detection."),
 		failed:    desc("failing", "1 while the latest delivery has failed."),
+		spilled: prometheus.NewDesc("gatewatch_outbox_spilled",
+			"Alerts that the sink has yet to read from the outbox.", []string{"sink"}, nil),
+		unsettled: prometheus.NewDesc("gatewatch_outbox_records", "Alerts that not every sink has settled.", nil, nil),
+		slow:      prometheus.NewDesc("gatewatch_outbox_blocking", "1 while a slow outbox holds up detection.", nil, nil),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (d *depth) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{d.alerts, d.bytes, d.maxAlerts, d.maxBytes, d.age, d.blocking, d.failed} {
+	for _, desc := range []*prometheus.Desc{
+		d.alerts, d.bytes, d.maxAlerts, d.maxBytes, d.age, d.blocking, d.failed, d.spilled, d.unsettled, d.slow,
+	} {
 		ch <- desc
 	}
 }
@@ -88,7 +101,24 @@ func (d *depth) Collect(ch chan<- prometheus.Metric) {
 		gauge(d.age, s.Age.Seconds())
 		gauge(d.blocking, boolean(s.Blocking))
 		gauge(d.failed, boolean(s.Failure != ""))
+		gauge(d.spilled, float64(s.Spilled))
 	}
+	unsettled, slow := d.queue.backlog()
+	ch <- prometheus.MustNewConstMetric(d.unsettled, prometheus.GaugeValue, float64(unsettled))
+	ch <- prometheus.MustNewConstMetric(d.slow, prometheus.GaugeValue, boolean(slow))
+}
+
+// backlog returns how many records of outboxes not every sink has settled, and whether an outbox holds up detection.
+func (q *Queue) backlog() (unsettled uint64, slow bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, f := range q.feeds {
+		if f.outbox != nil && !f.stopped {
+			unsettled += f.last - f.acknowledged()
+			slow = slow || f.blocked > 0
+		}
+	}
+	return unsettled, slow
 }
 
 func boolean(b bool) float64 {

@@ -1,24 +1,26 @@
 package sinks
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// ErrClosed is returned by [Queue.Enqueue] after [Queue.Close].
+// ErrClosed is returned by [Feed.Enqueue] after [Queue.Close].
 var ErrClosed = errors.New("delivery queue is closed")
 
-// closeGrace bounds what follows after the time for draining is up: cancelled deliveries return and sinks close.
-const closeGrace = 5 * time.Second
+// What follows after the time for draining is up.
+const (
+	closeGrace  = 5 * time.Second // cancelled deliveries return and sinks close
+	outboxGrace = time.Second     // outboxes are told what was delivered last
+)
 
 // Destination is a sink and the bounds of its queue.
 type Destination struct {
@@ -41,38 +43,27 @@ type Options struct {
 	Registerer   prometheus.Registerer // nil: no metrics
 	Logger       *slog.Logger          // nil: no log
 
-	// OnAcknowledged is told, from the goroutine of the sink, that a sink has settled all alerts up to a sequence number;
-	// only when it has returned does the queue count them as acknowledged. nil: nobody listens.
-	OnAcknowledged func(sink string, through uint64)
-
-	// OnBlocked is told that a sink's full queue has held up detection, from and to wall clock. It must not call the
-	// queue. nil: nobody listens.
+	// OnBlocked is told what has held up detection, from and to wall clock: a sink whose queue was full, or, as "", an
+	// outbox that was too slow. It must not call the queue or a feed. nil: nobody listens.
 	OnBlocked func(sink string, from, to time.Time)
-
-	// Sequence and Settled let a durable outbox continue where an earlier queue ended. Sequence is the number before that
-	// of the first alert to be enqueued. Settled is what each sink had acknowledged: enqueued alerts up to there are not
-	// delivered to it again. A sink without an entry gets everything.
-	Sequence uint64
-	Settled  map[string]uint64
 }
 
-// Queue delivers alerts to all sinks. Its methods may be called by any goroutine; each sink belongs to one goroutine that
-// the queue owns and that ends in [Queue.Close].
+// Queue delivers the records of its feeds to all sinks. Its methods may be called by any goroutine; each sink, and each
+// outbox, belongs to one goroutine that the queue owns and that ends in [Queue.Close].
 type Queue struct {
-	lines  []*line
-	log    *slog.Logger
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	lines   []*line
+	log     *slog.Logger
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+	metrics *metrics
 
-	onBlocked      func(sink string, from, to time.Time)
-	onAcknowledged func(sink string, through uint64)
+	onBlocked func(sink string, from, to time.Time)
 
-	mu       sync.Mutex // guards what follows and the state of all lines
-	last     uint64     // sequence number of the latest alert
-	draining int        // callers that want no batch to wait
+	mu       sync.Mutex // guards what follows and the state of all lines and feeds
+	feeds    []*Feed
+	draining int // callers that want no batch to wait
 	closed   bool
-	closing  chan struct{} // closed with the queue
-	progress chan struct{} // closed and renewed at every acknowledgement
+	progress chan struct{} // closed and renewed whenever somebody may have waited for it
 }
 
 // NewQueue starts delivery. The queue closes the sinks when it is closed itself; when NewQueue fails, it leaves them alone.
@@ -84,11 +75,7 @@ func NewQueue(o Options) (*Queue, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	q := &Queue{
-		log: o.Logger, cancel: cancel, last: o.Sequence,
-		onBlocked: o.OnBlocked, onAcknowledged: o.OnAcknowledged,
-		closing: make(chan struct{}), progress: make(chan struct{}),
-	}
+	q := &Queue{log: o.Logger, cancel: cancel, onBlocked: o.OnBlocked, progress: make(chan struct{})}
 	if err := q.addLines(o); err != nil {
 		cancel()
 		return nil, fmt.Errorf("start delivery: %w", err)
@@ -111,9 +98,9 @@ func (q *Queue) addLines(o Options) error {
 			return fmt.Errorf("sink %s: %w", name, err)
 		}
 	}
-	m := newMetrics(o.Registerer)
+	q.metrics = newMetrics(o.Registerer)
 	for _, d := range o.Destinations {
-		q.lines = append(q.lines, newLine(q, d, m.of(d.name()), o))
+		q.lines = append(q.lines, newLine(q, d, q.metrics.of(d.name()), o))
 	}
 	if o.Registerer != nil {
 		if err := o.Registerer.Register(newDepth(q)); err != nil {
@@ -123,108 +110,13 @@ func (q *Queue) addLines(o Options) error {
 	return nil
 }
 
-// Enqueue hands alerts to every sink in the order given and blocks while the queue of one of them is full. It returns the
-// sequence number of the last alert that was accepted; with an error that may be before the end, and everything accepted
-// will be delivered all the same. When [Queue.Acknowledged] has reached that number, all sinks are done with these alerts.
-// The alerts are shared from now on and must not change.
-func (q *Queue) Enqueue(ctx context.Context, alerts []*alert.Alert) (through uint64, err error) {
-	q.mu.Lock()
-	through = q.last
-	q.mu.Unlock()
-	for _, a := range alerts {
-		n, err := q.enqueue(ctx, a)
-		if err != nil {
-			return through, fmt.Errorf("enqueue alert %s version %d: %w", a.ID, a.Version, err)
-		}
-		through = n
-	}
-	return through, nil
-}
-
-func (q *Queue) enqueue(ctx context.Context, a *alert.Alert) (uint64, error) {
-	it := item{alert: a, size: sizeOf(a)}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for {
-		if q.closed {
-			return 0, ErrClosed
-		}
-		full := q.full(it)
-		if full == nil {
-			break
-		}
-		if err := q.await(ctx, full); err != nil {
-			return 0, err
-		}
-	}
-	q.last++
-	it.sequence, it.at = q.last, time.Now()
-	for _, l := range q.lines {
-		l.push(it)
-	}
-	return q.last, nil
-}
-
-// full returns a sink that has no room for it, or nil.
-func (q *Queue) full(it item) *line {
-	for _, l := range q.lines {
-		if !l.hasRoom(it) {
-			return l
-		}
-	}
-	return nil
-}
-
-// await waits, with the lock released, until l may have room again.
-func (q *Queue) await(ctx context.Context, l *line) error {
-	room := l.room
-	l.block()
-	q.mu.Unlock()
-	var err error
-	select {
-	case <-room:
-	case <-q.closing:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	q.mu.Lock()
-	l.unblock()
-	return err
-}
-
-// sizeOf returns the size of the alert's JSON form, which stands for its memory as well. What has no JSON form is refused
-// by the sinks and counts little until then.
-func sizeOf(a *alert.Alert) int {
-	var buf bytes.Buffer
-	if err := WriteJSON(&buf, a); err != nil {
-		return 1 << 10
-	}
-	return buf.Len()
-}
-
-// Acknowledged returns the sequence number up to which every sink has settled, that is delivered or dead-lettered, all
-// alerts.
-func (q *Queue) Acknowledged() uint64 {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.acknowledged()
-}
-
-func (q *Queue) acknowledged() uint64 {
-	low := q.last
-	for _, l := range q.lines {
-		low = min(low, l.settled)
-	}
-	return low
-}
-
 // Status is a sink as an operator wants to see it.
 type Status struct {
 	Sink              string
-	Settled           uint64 // sequence number up to which the sink has settled all alerts
-	Alerts, MaxAlerts int    // waiting or under way, and their bound
-	Bytes, MaxBytes   int
-	Age               time.Duration // of the oldest of those
+	Alerts, MaxAlerts int           // records waiting in memory or under way, and their bound
+	Bytes, MaxBytes   int           // of those
+	Spilled           uint64        // records that the sink has yet to read from outboxes
+	Age               time.Duration // of the oldest of those in memory
 	Blocking          bool          // the full queue holds up detection
 	Failure           string        // why the latest delivery failed; "": it did not
 	FailingSince      time.Time     // zero when Failure is empty
@@ -241,17 +133,15 @@ func (q *Queue) Status() []Status {
 	return all
 }
 
-// Drain delivers without waiting for batches to fill and returns when all alerts enqueued before the call are settled.
-func (q *Queue) Drain(ctx context.Context) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	goal := q.last
-	q.draining++
-	defer func() { q.draining-- }()
-	for _, l := range q.lines {
-		l.wakeUp()
-	}
-	for q.acknowledged() < goal {
+// changed wakes everybody who waits for a condition. The lock is held, as it is for all that follow.
+func (q *Queue) changed() {
+	close(q.progress)
+	q.progress = make(chan struct{})
+}
+
+// await waits, with the lock released, until a condition holds or ctx is done.
+func (q *Queue) await(ctx context.Context, done func() bool) error {
+	for !done() {
 		progress := q.progress
 		q.mu.Unlock()
 		select {
@@ -259,25 +149,62 @@ func (q *Queue) Drain(ctx context.Context) error {
 			q.mu.Lock()
 		case <-ctx.Done():
 			q.mu.Lock()
-			return fmt.Errorf("drain delivery: %w: %s", ctx.Err(), q.undelivered())
+			return ctx.Err()
 		}
 	}
 	return nil
 }
 
-// undelivered names the sinks that still have something to deliver.
-func (q *Queue) undelivered() string {
-	var parts []string
+// Drain delivers without waiting for batches to fill and returns when everything enqueued before the call is settled. What
+// belongs to feeds that have failed is not waited for.
+func (q *Queue) Drain(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.drain(ctx, slices.Clone(q.feeds))
+}
+
+func (q *Queue) drain(ctx context.Context, feeds []*Feed) error {
+	goals := make(map[*Feed]uint64)
+	for _, f := range feeds {
+		goals[f] = f.last
+	}
+	q.draining++
+	defer func() { q.draining-- }()
 	for _, l := range q.lines {
-		if n := len(l.pending); n > 0 {
+		l.wakeUp()
+	}
+	err := q.await(ctx, func() bool {
+		for f, goal := range goals {
+			if !f.stopped && f.acknowledged() < goal {
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("drain delivery: %w: %s", err, undelivered(q.lines, feeds))
+	}
+	return nil
+}
+
+// undelivered names the sinks that have something of the feeds still to deliver.
+func undelivered(lines []*line, feeds []*Feed) string {
+	var parts []string
+	for i, l := range lines {
+		n := uint64(0)
+		for _, f := range feeds {
+			n += f.last - f.cursors[i].taken
+		}
+		if n > 0 {
 			parts = append(parts, fmt.Sprintf("%d alerts not delivered to %s", n, l.name))
 		}
 	}
 	return strings.Join(parts, ", ")
 }
 
-// Close accepts no more alerts, drains until ctx is done, then cancels what is under way and closes the sinks. It returns
-// at most 5 seconds after ctx is done; an error names the sinks that did not get everything or did not stop.
+// Close accepts no more records, drains until ctx is done, then cancels what is under way and closes the sinks. It returns
+// at most 5 seconds after ctx is done; an error names the sinks that did not get everything or did not stop. What an outbox
+// keeps is not lost, and no error: it is delivered after the next start.
 func (q *Queue) Close(ctx context.Context) error {
 	q.mu.Lock()
 	if q.closed {
@@ -285,11 +212,36 @@ func (q *Queue) Close(ctx context.Context) error {
 		return nil
 	}
 	q.closed = true
-	close(q.closing)
+	q.changed()
+	drained := q.drain(ctx, slices.Clone(q.feeds))
+	if drained != nil {
+		drained = q.lost(drained)
+	}
 	q.mu.Unlock()
 
-	drained := q.Drain(ctx)
+	errs := []error{drained, q.stop()}
+	for _, l := range q.lines {
+		errs = append(errs, l.closeErr)
+	}
+	return errors.Join(errs...)
+}
+
+// lost returns the error unless everything that was not delivered is safe in outboxes.
+func (q *Queue) lost(err error) error {
+	for _, f := range q.feeds {
+		if !f.stopped && (f.durable < f.last || f.outbox == nil && f.acknowledged() < f.last) {
+			return err
+		}
+	}
+	q.log.Info("alerts stay in the outbox and are delivered after the next start", "what", undelivered(q.lines, q.feeds))
+	return nil
+}
+
+// stop ends all goroutines, within its bound.
+func (q *Queue) stop() error {
 	q.cancel()
+	defer time.AfterFunc(outboxGrace, q.cancelFeeds).Stop()
+	q.stopFeeds()
 	stopped := make(chan struct{})
 	go func() {
 		q.work.Wait()
@@ -297,12 +249,25 @@ func (q *Queue) Close(ctx context.Context) error {
 	}()
 	select {
 	case <-stopped:
+		q.cancelFeeds()
+		return nil
 	case <-time.After(closeGrace + time.Second/2):
-		return errors.Join(drained, errors.New("close delivery: a sink does not stop"))
+		return errors.New("close delivery: a sink does not stop")
 	}
-	errs := []error{drained}
-	for _, l := range q.lines {
-		errs = append(errs, l.closeErr)
+}
+
+func (q *Queue) stopFeeds() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, f := range q.feeds {
+		f.stop(ErrClosed)
 	}
-	return errors.Join(errs...)
+}
+
+func (q *Queue) cancelFeeds() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, f := range q.feeds {
+		f.cancel()
+	}
 }

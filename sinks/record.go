@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
@@ -12,15 +13,52 @@ type Record struct {
 	BlindSpot *alert.BlindSpot
 }
 
+// Alerts makes records of alerts.
+func Alerts(alerts []*alert.Alert) []Record {
+	records := make([]Record, len(alerts))
+	for i, a := range alerts {
+		records[i].Alert = a
+	}
+	return records
+}
+
+// name returns id and version.
+func (r Record) name() (id string, version int) {
+	if r.BlindSpot != nil {
+		return r.BlindSpot.ID, r.BlindSpot.Version
+	}
+	return r.Alert.ID, r.Alert.Version
+}
+
+// size returns the size of the record's JSON form, which stands for its memory as well. What has no JSON form is refused by
+// the sinks and counts little until then.
+func (r Record) size() int {
+	var buf bytes.Buffer
+	var err error
+	if r.BlindSpot != nil {
+		err = WriteBlindSpot(&buf, r.BlindSpot)
+	} else {
+		err = WriteJSON(&buf, r.Alert)
+	}
+	if err != nil {
+		return 1 << 10
+	}
+	return buf.Len()
+}
+
 // BlindSpotSink is a [Sink] that takes blind spots too. To others none are delivered.
 type BlindSpotSink interface {
 	Sink
 
-	// DeliverBlindSpots is to blind spots what Deliver is to alerts.
+	// DeliverBlindSpots is to blind spots what Deliver is to alerts. Where the destination has no place for blind spots, it
+	// refuses them, although an operator could repair that: they must not hold up the alerts behind them.
 	DeliverBlindSpots(ctx context.Context, batch []*alert.BlindSpot) error
 }
 
 // Outbox keeps records until every sink has settled them, over restarts.
+//
+// Failures that may pass are waited for inside the calls until ctx ends. An error of Append ends the [Feed]; After and Settle
+// are tried again, unless an error in the chain has a method Permanent() bool that returns true.
 type Outbox interface {
 	// Append keeps the records under the sequence numbers that follow the last one. When it returns they are durable.
 	Append(ctx context.Context, records []Record) error
@@ -32,7 +70,7 @@ type Outbox interface {
 	// Last is the sequence of the newest record, 0 if none.
 	Last() uint64
 
-	// Settle notes that the sink is done with everything up to the sequence.
+	// Settle notes that the sink is done with everything up to the sequence; 0 notes that the sink is known.
 	Settle(ctx context.Context, sink string, through uint64) error
 
 	// Settled is what was noted for each sink.

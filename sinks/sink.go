@@ -1,13 +1,30 @@
 // Package sinks delivers alerts to the outside world.
 //
 // A [Sink] is one destination and knows how to encode, post and classify what comes back; each has a leaf package of its
-// own below this one. A [Queue] feeds them all: it gives every alert a sequence number and every sink a bounded queue and
-// a goroutine of its own, forms batches, repeats what failed with exponential backoff and writes what a destination
-// refuses for good to the dead letters. A dead sink delays no other until its own queue is full; then [Queue.Enqueue]
-// blocks, because losing an alert is worse than falling behind.
+// own below this one. A [Queue] serves them all: it gives every sink a bounded queue and a goroutine of its own, forms
+// batches, repeats what failed with exponential backoff and writes what a destination refuses for good to the dead letters.
 //
-// Delivery is at least once: after a lost answer a destination sees the same id and version again, which is what it
-// should deduplicate on. Versions of one alert arrive in order.
+// What is to be delivered comes in through feeds. A [Feed] numbers its records and keeps them in an [Outbox] before any sink
+// gets them. A dead sink then delays nobody: what does not fit into its queue stays in the outbox, and is read from there, in
+// order, when the sink is back, after a restart too. Without an outbox [Feed.Enqueue] blocks when the queue of a sink is
+// full, because losing an alert is worse than falling behind.
+//
+// Delivery is at least once: after a lost answer, or when the process has died before the outbox had noted what was
+// delivered, a destination sees the same id and version again, which is what it should deduplicate on. Versions of one alert
+// arrive in order.
+//
+// How the parts hang together:
+//
+//	feed.go      what callers see of an origin of records; detaching
+//	writer.go    the goroutine between Enqueue and the outbox
+//	cursor.go    how far one feed has come at one sink, and telling the outbox
+//	line.go      the queue of one sink: what is in it, and forming batches
+//	spill.go     reading on from outboxes when a line has room
+//	delivery.go  one batch until it is settled
+//	failure.go   waiting and the state of failing
+//
+// All that they share is guarded by one lock, Queue.mu; whoever waits for something waits in Queue.await. A feed is never
+// let go while anybody holds it (Feed.holds): a delivery with its records or a call of its outbox.
 package sinks
 
 import (

@@ -177,7 +177,7 @@ func downAndBack(t *testing.T, target Target) {
 	up := target.Down(t)
 	d.enqueue([]*alert.Alert{Alert(1, 2), Alert(2, 1)})
 	d.awaitFailure()
-	if n := d.queue.Acknowledged(); n != 1 {
+	if n := d.feed.Acknowledged(); n != 1 {
 		t.Errorf("acknowledged %d while down, want 1", n)
 	}
 	up()
@@ -245,6 +245,7 @@ type delivery struct {
 	t       *testing.T
 	target  Target
 	queue   *sinks.Queue
+	feed    *sinks.Feed
 	log     bytes.Buffer
 	letters []sinks.Letter
 }
@@ -269,13 +270,13 @@ func start(t *testing.T, target Target) *delivery {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.queue = q
+	d.queue, d.feed = q, q.Attach(nil)
 	return d
 }
 
 func (d *delivery) enqueue(alerts []*alert.Alert) {
 	d.t.Helper()
-	if _, err := d.queue.Enqueue(limit(d.t, patience), alerts); err != nil {
+	if _, err := d.feed.Enqueue(limit(d.t, patience), sinks.Alerts(alerts)); err != nil {
 		d.t.Fatal(err)
 	}
 }
