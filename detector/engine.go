@@ -147,14 +147,13 @@ func (e *Engine) advance(to event.Time) []*alert.Alert {
 		e.release()
 		applied += len(e.ready)
 	}
-	passed := to - e.watermark
 	e.watermark = to
 	for _, p := range e.partitions.list {
 		p.applied = p.next
 	}
 	e.parallel(applied, func(worker, workers int) {
 		for i := worker; i < len(e.lanes); i += workers {
-			e.lanes[i].advance(to, passed)
+			e.lanes[i].fire(to)
 		}
 	})
 	return e.collect()

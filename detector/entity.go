@@ -1,6 +1,8 @@
 package detector
 
 import (
+	"math"
+
 	"github.com/zeebo/xxh3"
 
 	"github.com/gatewatch/gatewatch/detector/event"
@@ -56,12 +58,18 @@ func (n *entity) size() int {
 	return bytes
 }
 
+// measured is the size as entities note it.
+func (n *entity) measured() uint32 { return uint32(min(n.size(), math.MaxUint32)) }
+
 // idle reports whether nothing known about the entity can matter any more at now.
 func (n *entity) idle(now event.Time) bool {
 	for i := range n.cells {
-		if n.cells[i].episode != nil || !n.cells[i].state.idle(now) {
+		if c := &n.cells[i]; c.open() || !c.state.idle(now) {
 			return false
 		}
 	}
 	return true
 }
+
+// open reports whether an alert is open. Suspicion that has not led to one ends with what the state knows.
+func (c *cell) open() bool { return c.episode != nil && c.episode.version > 0 }

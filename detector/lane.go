@@ -16,10 +16,12 @@ type lane struct {
 	program *program
 	tables  []table // one for each group of the program
 	timers  timers
-	alerts  []raised
-	buffer  []byte // for names of combinations
-	stats   laneStats
-	saving  saving
+	// nextTick is the next tick of the sweep, due the time before which fire has nothing to do.
+	nextTick, due event.Time
+	alerts        []raised
+	buffer        []byte // for names of combinations
+	stats         laneStats
+	saving        saving
 }
 
 // laneStats counts since the last collection.
@@ -39,7 +41,7 @@ type raised struct {
 }
 
 func newLane(p *program) *lane {
-	l := &lane{saving: saving{epoch: 1}}
+	l := &lane{nextTick: noTime, due: noTime, saving: saving{epoch: 1}}
 	l.use(p, nil)
 	return l
 }
@@ -69,24 +71,23 @@ func (l *lane) keepTimers(p, old *program) {
 		kept = append(kept, t)
 	}
 	clear(l.timers[len(kept):])
-	l.timers = kept
+	l.timers, l.due = kept, noTime
 	heap.Init(&l.timers)
 }
 
 // forget closes the episodes of rules that p no longer has, frees what those rules knew, and numbers the others anew.
 func (l *lane) forget(p *program, now event.Time) {
 	for g := range l.tables {
-		for _, pl := range l.tables[g].places {
-			if pl.entity == nil {
-				continue
+		l.tables[g].each(func(n *entity) {
+			if before := len(n.cells); l.forgetCells(n, p, now) != before {
+				l.measure(g, n)
 			}
-			l.forgetCells(pl.entity, p, now)
-			l.measure(g, pl.entity)
-		}
+		})
 	}
 }
 
-func (l *lane) forgetCells(n *entity, p *program, now event.Time) {
+// forgetCells returns how many cells are left.
+func (l *lane) forgetCells(n *entity, p *program, now event.Time) int {
 	if slices.ContainsFunc(n.cells, func(c cell) bool { return p.bySlot[c.slot] == nil }) {
 		l.change(n)
 	}
@@ -105,6 +106,7 @@ func (l *lane) forgetCells(n *entity, p *program, now event.Time) {
 	}
 	clear(n.cells[len(kept):])
 	n.cells = kept
+	return len(kept)
 }
 
 // apply shows the event to the rules of the group that match it. n is the entity, nil when it is not known yet.
@@ -156,7 +158,7 @@ func (l *lane) observe(groupIndex int, n *entity, r *watch, o observation) {
 	}
 	f := c.state.observe(o)
 	if f.wakeAt != 0 {
-		l.timers.add(timer{at: f.wakeAt, group: groupIndex, entity: n, slot: r.slot, wake: true})
+		l.wakeAt(timer{at: f.wakeAt, group: groupIndex, entity: n, slot: r.slot, wake: true})
 	}
 	if f.suspicious || c.episode != nil {
 		l.judge(groupIndex, n, c, r, f, o.now, &o)
@@ -190,7 +192,7 @@ func (l *lane) judge(groupIndex int, n *entity, c *cell, r *watch, f finding, no
 	opened := ep.version == 0
 	state, emit := ep.exceed(f, at)
 	if opened {
-		l.timers.add(timer{at: max(now, ep.lastSeen+r.closeAfter), group: groupIndex, entity: n, slot: r.slot})
+		l.wakeAt(timer{at: max(now, ep.lastSeen+r.closeAfter), group: groupIndex, entity: n, slot: r.slot})
 	}
 	if emit {
 		l.raise(state, n, c, r, f, now)
@@ -235,8 +237,8 @@ func (l *lane) raise(state alert.State, n *entity, c *cell, r *watch, f finding,
 	l.alerts = append(l.alerts, raised{a, now, r.index, r.shadow})
 }
 
-// fire runs the timers that are due at now.
-func (l *lane) fire(now event.Time) {
+// fireTimers runs the timers that are due at now.
+func (l *lane) fireTimers(now event.Time) {
 	for len(l.timers) > 0 && l.timers[0].at <= now {
 		t := heap.Pop(&l.timers).(timer)
 		r := l.program.bySlot[t.slot]
@@ -270,7 +272,7 @@ func (l *lane) closeQuiet(t timer, r *watch, c *cell) {
 		return
 	}
 	if due := ep.lastSeen + r.closeAfter; due > t.at {
-		l.timers.add(timer{at: due, group: t.group, entity: t.entity, slot: t.slot})
+		l.wakeAt(timer{at: due, group: t.group, entity: t.entity, slot: t.slot})
 		return
 	}
 	ep.version++
@@ -279,31 +281,20 @@ func (l *lane) closeQuiet(t timer, r *watch, c *cell) {
 	l.measure(t.group, t.entity)
 }
 
-// advance runs what is due up to now and looks for entities that can be forgotten; passed is the event time since the last
-// call.
-func (l *lane) advance(now, passed event.Time) {
-	l.fire(now)
-	for i := range l.tables {
-		rest := l.program.groups[i].rest
-		l.tables[i].sweep(passed, func(n *entity) bool {
-			if now-n.seen < rest {
-				return false
-			}
-			if n.idle(now) {
-				l.stats.bytes[i] -= int64(n.bytes)
-				l.dropped(i, n)
-				return true
-			}
-			l.measure(i, n)
-			return false
-		})
-	}
-}
-
 func (l *lane) measure(groupIndex int, n *entity) {
-	size := uint32(n.size())
+	size := n.measured()
+	if size == n.bytes {
+		return
+	}
+	l.change(n)
 	l.stats.bytes[groupIndex] += int64(size) - int64(n.bytes)
 	n.bytes = size
+}
+
+// wakeAt sets a timer.
+func (l *lane) wakeAt(t timer) {
+	heap.Push(&l.timers, t)
+	l.due = min(l.due, t.at)
 }
 
 // timer is a time at which an entity must be looked at although nothing may happen.
@@ -317,8 +308,6 @@ type timer struct {
 
 // timers is a heap of timers, the next one first.
 type timers []timer
-
-func (t *timers) add(n timer) { heap.Push(t, n) }
 
 // Len implements heap.Interface.
 func (t timers) Len() int { return len(t) }

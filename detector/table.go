@@ -1,119 +1,208 @@
 package detector
 
-import "github.com/gatewatch/gatewatch/detector/event"
+import (
+	"math"
+	"math/bits"
+)
 
-// table finds entities by their key. It uses open addressing with linear probing; half of the key stands in the table, so
-// that a miss costs one cache line and a hit two.
+// table finds entities by their key and knows them in the order of their keys.
+//
+// It is an ordered hash table (Amble and Knuth 1974) with open addressing: the home of an entity is the upper end of
+// key.Lo, scaled to the size of the table, and entities stand at their home or behind it in ascending order of (Lo, Hi), with
+// no free place between home and place. So a search ends, found or not, at the first place that is not lower; and what the
+// table is asked in the order of keys does not depend on how its content came about, nor on its size. Half of the key
+// stands in the place: a miss costs one cache line, a hit two.
+//
+// Nothing wraps around. What the last homes cannot hold stands in a short tail, of which the last place is always free.
 type table struct {
-	places []place
+	places []place // homes, then the tail
+	homes  int
 	used   int
-	hand   int     // where the next sweep starts
-	due    float64 // places to sweep, the fraction that is left
 }
 
 type place struct {
-	low    uint64 // half of the key
+	low    uint64 // half of the key; all ones in a free place, where every search ends
 	entity *entity
 }
 
+var freePlace = place{low: math.MaxUint64}
+
+const (
+	fewestHomes = 8
+	tailPlaces  = 16
+)
+
+func (p place) before(key entityKey) bool {
+	return p.low < key.Lo || p.low == key.Lo && p.entity.key.Hi < key.Hi
+}
+
+func (t *table) home(low uint64) int {
+	home, _ := bits.Mul64(low, uint64(t.homes))
+	return int(home)
+}
+
 func (t *table) get(key entityKey) *entity {
-	if p := t.find(key); p >= 0 {
-		return t.places[p].entity
+	if t.used == 0 {
+		return nil
+	}
+	places := t.places
+	p := t.home(key.Lo)
+	for places[p].low < key.Lo {
+		p++
+	}
+	for ; places[p].low == key.Lo && places[p].entity != nil; p++ {
+		if places[p].entity.key == key {
+			return places[p].entity
+		}
 	}
 	return nil
 }
 
-// find returns the position of the entity with the key, -1 when there is none.
-func (t *table) find(key entityKey) int {
-	if t.used == 0 {
-		return -1
-	}
-	mask := len(t.places) - 1
-	for p := int(key.Lo) & mask; t.places[p].entity != nil; p = (p + 1) & mask {
-		if t.places[p].low == key.Lo && t.places[p].entity.key == key {
-			return p
-		}
-	}
-	return -1
-}
-
+// put adds an entity whose key the table does not have.
 func (t *table) put(n *entity) {
-	if 4*(t.used+1) > 3*len(t.places) {
-		t.grow()
+	if 4*(t.used+1) > 3*t.homes {
+		t.resize(max(fewestHomes, 2*t.homes))
 	}
-	t.place(place{n.key.Lo, n})
+	p := t.home(n.key.Lo)
+	for t.places[p].entity != nil && t.places[p].before(n.key) {
+		p++
+	}
+	t.insert(p, place{n.key.Lo, n})
 	t.used++
 }
 
-func (t *table) place(pl place) {
-	mask := len(t.places) - 1
-	p := int(pl.low) & mask
-	for t.places[p].entity != nil {
-		p = (p + 1) & mask
+// insert puts pl at position p and moves what stands there up to the next free place.
+func (t *table) insert(p int, pl place) {
+	free := p
+	for t.places[free].entity != nil {
+		free++
 	}
+	copy(t.places[p+1:free+1], t.places[p:free])
 	t.places[p] = pl
+	t.keepTail(free)
 }
 
-func (t *table) grow() {
-	old := t.places
-	t.places = make([]place, max(8, 2*len(old)))
-	t.hand = 0
-	for _, pl := range old {
-		if pl.entity != nil {
-			t.place(pl)
-		}
+// keepTail lengthens the tail when position p, which is in use now, was the last.
+func (t *table) keepTail(p int) {
+	if p+1 == len(t.places) {
+		longer := freePlaces(len(t.places) + tailPlaces)
+		copy(longer, t.places)
+		t.places = longer
 	}
 }
 
-// remove takes the entity at position p out and closes the gap (Knuth, TAOCP vol. 3, 6.4, algorithm R).
-func (t *table) remove(p int) {
-	mask := len(t.places) - 1
-	t.places[p] = place{}
+// delete takes the entity with the key out, if it is there.
+func (t *table) delete(key entityKey) {
+	if t.used == 0 {
+		return
+	}
+	p := t.seek(key.Lo)
+	for p < len(t.places) && t.places[p].entity != nil && t.places[p].before(key) {
+		p++
+	}
+	if p < len(t.places) && t.places[p].entity != nil && t.places[p].entity.key == key {
+		t.removeAt(p)
+		t.shrink()
+	}
+}
+
+// removeAt frees position p and moves back what stands behind it away from home.
+func (t *table) removeAt(p int) {
+	end := p + 1
+	for t.places[end].entity != nil && t.home(t.places[end].low) < end {
+		end++
+	}
+	copy(t.places[p:], t.places[p+1:end])
+	t.places[end-1] = freePlace
 	t.used--
-	gap := p
-	for p = (p + 1) & mask; t.places[p].entity != nil; p = (p + 1) & mask {
-		home := int(t.places[p].low) & mask
-		if (p-home)&mask >= (p-gap)&mask {
-			t.places[gap], t.places[p] = t.places[p], place{}
-			gap = p
-		}
+}
+
+// shrink gives memory back when most places are free.
+func (t *table) shrink() {
+	if t.homes > fewestHomes && 8*t.used < t.homes {
+		t.resize(max(fewestHomes, 2*t.used))
 	}
 }
 
-// all returns the entities.
-func (t *table) all() []*entity {
-	all := make([]*entity, 0, t.used)
+func freePlaces(n int) []place {
+	places := make([]place, n)
+	for i := range places {
+		places[i] = freePlace
+	}
+	return places
+}
+
+func (t *table) resize(homes int) {
+	old := t.places
+	t.places, t.homes = freePlaces(homes+tailPlaces), homes
+	next := 0
+	for _, pl := range old {
+		if pl.entity == nil {
+			continue
+		}
+		next = max(next, t.home(pl.low))
+		t.places[next] = pl
+		t.keepTail(next)
+		next++
+	}
+}
+
+// seek returns the position of the first entity whose key.Lo is not below low, or len(places) when there is none.
+func (t *table) seek(low uint64) int {
+	p := t.home(low)
+	for p < len(t.places) && (t.places[p].entity == nil || t.places[p].low < low) {
+		p++
+	}
+	return p
+}
+
+// scan shows the entities whose key.Lo lies between first and last, both included, in ascending order, and removes those for
+// which drop returns true. drop must not change the table.
+func (t *table) scan(first, last uint64, drop func(*entity) bool) {
+	if t.used == 0 {
+		return
+	}
+	for p := t.seek(first); p < len(t.places); {
+		switch pl := t.places[p]; {
+		case pl.entity == nil:
+			p++
+		case pl.low > last:
+			p = len(t.places)
+		case drop(pl.entity):
+			t.removeAt(p) // another one may have moved here
+		default:
+			p++
+		}
+	}
+	t.shrink()
+}
+
+// each shows all entities in ascending order.
+func (t *table) each(show func(*entity)) {
 	for _, pl := range t.places {
 		if pl.entity != nil {
-			all = append(all, pl.entity)
+			show(pl.entity)
 		}
 	}
+}
+
+// all returns the entities in ascending order.
+func (t *table) all() []*entity {
+	all := make([]*entity, 0, t.used)
+	t.each(func(n *entity) { all = append(all, n) })
 	return all
 }
 
-// delete removes the entity with the key, if it is there.
-func (t *table) delete(key entityKey) {
-	if p := t.find(key); p >= 0 {
-		t.remove(p)
-	}
-}
-
-// sweepEvery is the event time in which every place of a table is looked at once, in milliseconds.
-const sweepEvery = 30_000
-
-// sweep looks at as many places as the passed event time asks for and removes the entities that drop says are not needed.
-func (t *table) sweep(passed event.Time, drop func(*entity) bool) {
-	t.due += float64(len(t.places)) * float64(min(passed, sweepEvery)) / sweepEvery
-	n := int(t.due)
-	t.due -= float64(n)
-	for range min(n, len(t.places)) {
-		if t.hand >= len(t.places) {
-			t.hand = 0
+// following shows up to n entities in ascending order, from the first whose key.Lo is not below low on, once around.
+func (t *table) following(low uint64, n int, show func(*entity)) {
+	p := t.seek(low)
+	for range min(n, t.used) {
+		for p == len(t.places) || t.places[p].entity == nil {
+			if p++; p >= len(t.places) {
+				p = 0
+			}
 		}
-		// A removal may move another entity here: then look again at the next turn of the hand.
-		if found := t.places[t.hand].entity; found != nil && drop(found) {
-			t.remove(t.hand)
-		}
-		t.hand++
+		show(t.places[p].entity)
+		p++
 	}
 }
