@@ -2,6 +2,7 @@ package detector
 
 import (
 	"math"
+	"math/bits"
 
 	"github.com/zeebo/xxh3"
 
@@ -15,6 +16,7 @@ type entity struct {
 	seen  event.Time // of the latest event
 	bytes uint32     // as last measured
 	kind  uint16     // number of the kind, see [numbers]
+	hits  uint16     // events, see [entity.heat]
 
 	// Belong to checkpoints, see [saving].
 	changed uint32 // epoch of the latest change
@@ -48,7 +50,7 @@ func (n *entity) find(s slotID) *cell {
 
 // size returns the bytes that the entity occupies, its place in the table included.
 func (n *entity) size() int {
-	bytes := 64 + len(n.name) + 2*16
+	bytes := 80 + len(n.name) + 2*16
 	for i := range n.cells {
 		bytes += 32 + n.cells[i].state.size()
 		if n.cells[i].episode != nil {
@@ -56,6 +58,15 @@ func (n *entity) size() int {
 		}
 	}
 	return bytes
+}
+
+// room is how many items a slice that holds n has room for, give or take: sizes must follow from what is known alone, not from
+// how it came to be known, or a restart would change when memory is full.
+func room(n int) int {
+	if n < 2 {
+		return n
+	}
+	return 1 << bits.Len(uint(n-1))
 }
 
 // measured is the size as entities note it.

@@ -18,6 +18,11 @@ type lane struct {
 	timers  timers
 	// nextTick is the next tick of the sweep, due the time before which fire has nothing to do.
 	nextTick, due event.Time
+	pressures     []pressure // one for each group
+	options       Options
+	bytes         int64 // that the entities of all groups take
+	mostBytes     int64 // 0: any number
+	orphans       int   // timers of entities that were evicted, at most
 	alerts        []raised
 	buffer        []byte // for names of combinations
 	stats         laneStats
@@ -40,8 +45,8 @@ type raised struct {
 	shadow bool
 }
 
-func newLane(p *program) *lane {
-	l := &lane{nextTick: noTime, due: noTime, saving: saving{epoch: 1}}
+func newLane(p *program, o Options) *lane {
+	l := &lane{options: o, mostBytes: o.Limits.bytes(o.Lanes), nextTick: noTime, due: noTime, saving: saving{epoch: 1}}
 	l.use(p, nil)
 	return l
 }
@@ -50,13 +55,17 @@ func newLane(p *program) *lane {
 func (l *lane) use(p *program, old *program) {
 	tables := make([]table, len(p.groups))
 	bytes := make([]int64, len(p.groups))
+	pressures := make([]pressure, len(p.groups))
+	l.bytes = 0
 	for i, g := range p.groups {
 		if j := old.group(g.kind); j >= 0 {
-			tables[i], bytes[i] = l.tables[j], l.stats.bytes[j]
+			tables[i], bytes[i], pressures[i] = l.tables[j], l.stats.bytes[j], l.pressures[j]
 		}
+		pressures[i].limit = l.options.Limits.entities(g.kind, l.options.Lanes)
+		l.bytes += bytes[i]
 	}
 	l.keepTimers(p, old)
-	l.program, l.tables = p, tables
+	l.program, l.tables, l.pressures = p, tables, pressures
 	l.stats = laneStats{matches: make([]uint64, len(p.rules)), raised: make([]uint64, len(p.rules)), bytes: bytes}
 }
 
@@ -114,23 +123,25 @@ func (l *lane) apply(groupIndex int, key entityKey, n *entity, mask []uint64, o 
 	g := l.program.groups[groupIndex]
 	l.fire(o.now)
 	if n == nil || n.key != key { // a timer or an insertion may have cost an entity that was looked up ahead its place
-		n = l.meet(groupIndex, key, mask, o.event)
+		n = l.meet(groupIndex, key, mask, o)
 	}
 	l.change(n)
-	n.seen = max(n.seen, o.now)
-	before := len(n.cells)
+	before, measure := len(n.cells), n.hit(o.now)
 	for w, word := range mask {
 		for word &= g.mask[w]; word != 0; word &= word - 1 {
 			l.observe(groupIndex, n, l.program.rules[w<<6+bits.TrailingZeros64(word)], o)
 		}
 	}
-	if len(n.cells) != before {
+	if measure || len(n.cells) != before {
 		l.measure(groupIndex, n)
+	}
+	if l.mostBytes > 0 && l.bytes > l.mostBytes {
+		l.relieve(o.now, n)
 	}
 }
 
 // meet returns the entity with the key, which is made if need be.
-func (l *lane) meet(groupIndex int, key entityKey, mask []uint64, e *event.Event) *entity {
+func (l *lane) meet(groupIndex int, key entityKey, mask []uint64, o observation) *entity {
 	t, g := &l.tables[groupIndex], l.program.groups[groupIndex]
 	if n := t.get(key); n != nil {
 		return n
@@ -139,7 +150,8 @@ func (l *lane) meet(groupIndex int, key entityKey, mask []uint64, e *event.Event
 	for w, word := range mask {
 		concerned += bits.OnesCount64(word & g.mask[w])
 	}
-	n := &entity{key: key, name: strings.Clone(g.name(e, &l.buffer)), cells: make([]cell, 0, concerned), kind: g.number}
+	l.makeRoom(groupIndex, o.now)
+	n := &entity{key: key, name: strings.Clone(g.name(o.event, &l.buffer)), cells: make([]cell, 0, concerned), kind: g.number}
 	t.put(n)
 	l.begin(n)
 	return n
@@ -287,7 +299,7 @@ func (l *lane) measure(groupIndex int, n *entity) {
 		return
 	}
 	l.change(n)
-	l.stats.bytes[groupIndex] += int64(size) - int64(n.bytes)
+	l.account(groupIndex, int64(size)-int64(n.bytes))
 	n.bytes = size
 }
 

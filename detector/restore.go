@@ -113,8 +113,15 @@ func (r *Restoration) Finish() (*Engine, []*alert.Alert, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, nil, fmt.Errorf("restore the engine: %w", err)
 	}
+	hands := wire.Reader{Rest: r.meta.Hands}
 	for _, l := range r.engine.lanes {
 		l.wind(r.meta.Watermark)
+		if len(r.engine.lanes) == r.meta.Lanes {
+			l.readHands(&hands)
+		}
+	}
+	if hands.Err != nil {
+		return nil, nil, fmt.Errorf("restore the engine: %w", hands.Err)
 	}
 	r.engine.rewrite = r.engine.rewrite || r.rulesAreGone()
 	slices.SortFunc(closed, func(a, b *alert.Alert) int { return cmp.Compare(a.ID, b.ID) })
@@ -206,7 +213,7 @@ func (l *lane) wind(now event.Time) {
 	l.resume(now)
 	for g := range l.tables {
 		for _, n := range l.tables[g].all() {
-			l.stats.bytes[g] += int64(n.bytes)
+			l.account(g, int64(n.bytes))
 			for i := range n.cells {
 				l.windCell(g, n, &n.cells[i])
 			}

@@ -51,6 +51,9 @@ func (l *lane) sweep(tick event.Time) {
 		rest := l.program.groups[i].rest
 		l.tables[i].scan(first, last, func(n *entity) bool {
 			if tick-n.seen < rest {
+				if n.hits == mostHits {
+					l.measure(i, n)
+				}
 				return false
 			}
 			if n.idle(tick) {

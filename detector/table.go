@@ -193,8 +193,12 @@ func (t *table) all() []*entity {
 	return all
 }
 
-// following shows up to n entities in ascending order, from the first whose key.Lo is not below low on, once around.
-func (t *table) following(low uint64, n int, show func(*entity)) {
+// following shows up to n entities in ascending order, from the first whose key.Lo is not below low on, once around, as long
+// as show returns true.
+func (t *table) following(low uint64, n int, show func(*entity) bool) {
+	if t.used == 0 {
+		return
+	}
 	p := t.seek(low)
 	for range min(n, t.used) {
 		for p == len(t.places) || t.places[p].entity == nil {
@@ -202,7 +206,9 @@ func (t *table) following(low uint64, n int, show func(*entity)) {
 				p = 0
 			}
 		}
-		show(t.places[p].entity)
+		if !show(t.places[p].entity) {
+			return
+		}
 		p++
 	}
 }

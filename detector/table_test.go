@@ -88,7 +88,10 @@ func (w *tableTwin) scan(t *testing.T, r *rand.Rand) {
 func (w *tableTwin) following(t *testing.T, r *rand.Rand, key entityKey) {
 	n := r.IntN(20)
 	var got, want []entityKey
-	w.table.following(key.Lo, n, func(n *entity) { got = append(got, n.key) })
+	w.table.following(key.Lo, n, func(n *entity) bool {
+		got = append(got, n.key)
+		return true
+	})
 	at, _ := slices.BinarySearchFunc(w.sorted, entityKey{Lo: key.Lo}, orderOfKeys)
 	for i := range min(n, len(w.sorted)) {
 		want = append(want, w.sorted[(at+i)%len(w.sorted)])
