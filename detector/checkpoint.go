@@ -272,6 +272,7 @@ type meta struct {
 	Lanes      int
 	LastSlot   slotID
 	Kinds      []string
+	Hands      []byte // see [lane.appendHands]
 	Rules      map[slotID]metaRule
 	Partitions []metaPartition
 }
@@ -300,6 +301,9 @@ func (e *Engine) appendMeta(b []byte) []byte {
 	for _, in := range e.partitions.list {
 		c := in.clockAtResume()
 		m.Partitions = append(m.Partitions, metaPartition{ID: in.id, Resume: in.resume(), Applied: in.fencesAt(e.watermark), Max: c.max, Running: c.running, Leaps: c.leaps})
+	}
+	for _, l := range e.lanes {
+		m.Hands = l.appendHands(m.Hands)
 	}
 	encoded, err := json.Marshal(m)
 	if err != nil {

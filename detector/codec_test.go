@@ -38,7 +38,7 @@ func FuzzState(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	p := compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, &numbers{}, 1)
+	p := compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, &numbers{}, Options{Seed: 1})
 	f.Add(uint64(1), uint16(3))
 	f.Add(uint64(2), uint16(300))
 	f.Fuzz(func(t *testing.T, seed uint64, n uint16) {
@@ -73,7 +73,7 @@ func FuzzDecodeState(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	p := compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, &numbers{}, 1)
+	p := compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, &numbers{}, Options{Seed: 1})
 	for _, w := range p.rules {
 		s := w.detection.newState()
 		for _, o := range randomEvents(7, 30) {

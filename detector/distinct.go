@@ -26,8 +26,8 @@ type distinct struct {
 	seed  uint64
 }
 
-func newDistinct(r *rules.Rule, d *rules.Distinct, seed uint64) *distinct {
-	return &distinct{rule: r, spec: d, width: r.Window.Milliseconds(), bound: exactValues(d.Limit), seed: seed}
+func newDistinct(r *rules.Rule, d *rules.Distinct, o Options) *distinct {
+	return &distinct{rule: r, spec: d, width: r.Window.Milliseconds(), bound: o.Limits.values(exactValues(d.Limit)), seed: o.Seed}
 }
 
 // exactValues is how many values are remembered one by one: well above the limit, so that the alert that opens and the

@@ -13,17 +13,19 @@ import (
 	"github.com/gatewatch/gatewatch/rules"
 )
 
-// Options are the engine's settings. Nothing here changes which alerts there are, except Disorder.
+// Options are the engine's settings. Nothing here changes which alerts there are, except Disorder and, where they are
+// reached, Limits; then the lanes and the seed matter too.
 type Options struct {
 	Disorder time.Duration // how far behind the newest event of a partition the watermark stays
 	Lanes    int           // a power of two, at most 1024
 	Workers  int           // goroutines that work on lanes; 0: one for each core
 	Seed     uint64        // of the hashes; differing seeds keep attackers from making them collide
+	Limits   Limits
 }
 
-// DefaultOptions returns a disorder of two seconds, 64 lanes and all cores.
+// DefaultOptions returns a disorder of two seconds, 64 lanes, all cores and the default limits.
 func DefaultOptions() Options {
-	return Options{Disorder: 2 * time.Second, Lanes: 64, Workers: runtime.GOMAXPROCS(0)}
+	return Options{Disorder: 2 * time.Second, Lanes: 64, Workers: runtime.GOMAXPROCS(0), Limits: DefaultLimits()}
 }
 
 // Engine detects. Its methods are for one goroutine, that of its owner; only [Engine.NewPreparer] and what it returns may be
@@ -58,13 +60,13 @@ func newEngine(set *rules.Set, o Options, ids slots, kinds numbers) *Engine {
 	}
 	e := &Engine{options: o, ids: ids, kinds: kinds, watermark: noTime}
 	e.partitions.disorder = event.Time(o.Disorder.Milliseconds())
-	p := compile(set, nil, &e.ids, &e.kinds, o.Seed)
+	p := compile(set, nil, &e.ids, &e.kinds, o)
 	e.program.Store(p)
 	for e.shift = 64; 1<<(64-e.shift) < o.Lanes; {
 		e.shift--
 	}
 	for range o.Lanes {
-		e.lanes = append(e.lanes, newLane(p))
+		e.lanes = append(e.lanes, newLane(p, o))
 	}
 	e.stats.use(p)
 	return e
@@ -150,14 +152,13 @@ func (e *Engine) advance(to event.Time) []*alert.Alert {
 		e.release()
 		applied += len(e.ready)
 	}
-	passed := to - e.watermark
 	e.watermark = to
 	for _, p := range e.partitions.list {
 		p.applied = p.next
 	}
 	e.parallel(applied, func(worker, workers int) {
 		for i := worker; i < len(e.lanes); i += workers {
-			e.lanes[i].advance(to, passed)
+			e.lanes[i].fire(to)
 		}
 	})
 	return e.collect()
@@ -342,7 +343,7 @@ func (e *Engine) Watermark() (event.Time, bool) { return e.watermark, e.watermar
 func (e *Engine) Reload(set *rules.Set) []*alert.Alert {
 	e.saveAll()
 	old := e.program.Load()
-	p := compile(set, old, &e.ids, &e.kinds, e.options.Seed)
+	p := compile(set, old, &e.ids, &e.kinds, e.options)
 	e.program.Store(p)
 	for _, l := range e.lanes {
 		l.forget(p, e.watermark)

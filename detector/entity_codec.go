@@ -18,6 +18,8 @@ func (n *entity) appendBinary(b []byte, p *program, scratch *[]byte) ([]byte, er
 	b = binary.AppendUvarint(b, uint64(n.kind))
 	b = wire.AppendString(b, n.name)
 	b = binary.AppendVarint(b, int64(n.seen))
+	b = binary.AppendUvarint(b, uint64(n.bytes))
+	b = binary.AppendUvarint(b, uint64(n.hits))
 	b = binary.AppendUvarint(b, uint64(len(n.cells)))
 	for i := range n.cells {
 		var err error
@@ -119,7 +121,7 @@ type remembered struct {
 // closed is the last versions of its alerts that were open under rules that are gone.
 func (er *entityReader) read(r *wire.Reader) (n *entity, kind string, closed []*alert.Alert, err error) {
 	number := r.Uvarint()
-	n = &entity{kind: uint16(number), name: r.String(), seen: event.Time(r.Varint())}
+	n = &entity{kind: uint16(number), name: r.String(), seen: event.Time(r.Varint()), bytes: uint32(r.Uvarint()), hits: uint16(r.Uvarint())}
 	count := r.Count(3)
 	if r.Err != nil || number >= uint64(len(er.kinds)) {
 		return nil, "", nil, fmt.Errorf("entity: %w", wire.ErrCorrupt)
@@ -133,6 +135,9 @@ func (er *entityReader) read(r *wire.Reader) (n *entity, kind string, closed []*
 		if a != nil {
 			closed = append(closed, a)
 		}
+	}
+	if len(n.cells) < count {
+		n.bytes = n.measured()
 	}
 	return n, er.kinds[number], closed, nil
 }

@@ -117,7 +117,7 @@ func (r *related) collected() map[string][]string {
 }
 
 func (ep *episode) size() int {
-	n := int(unsafe.Sizeof(*ep)) + cap(ep.evidence)*int(unsafe.Sizeof(alert.Evidence{}))
+	n := int(unsafe.Sizeof(*ep)) + room(len(ep.evidence))*int(unsafe.Sizeof(alert.Evidence{}))
 	for _, e := range ep.evidence {
 		n += len(e.ClientID) + len(e.Subject) + len(e.TokenID) + len(e.SessionID) + len(e.SourceIP) + len(e.Path) + len(e.Route) +
 			len(e.UserAgent) + len(e.RequestID) + 64

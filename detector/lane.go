@@ -16,10 +16,17 @@ type lane struct {
 	program *program
 	tables  []table // one for each group of the program
 	timers  timers
-	alerts  []raised
-	buffer  []byte // for names of combinations
-	stats   laneStats
-	saving  saving
+	// nextTick is the next tick of the sweep, due the time before which fire has nothing to do.
+	nextTick, due event.Time
+	pressures     []pressure // one for each group
+	options       Options
+	bytes         int64 // that the entities of all groups take
+	mostBytes     int64 // 0: any number
+	orphans       int   // timers of entities that were evicted, at most
+	alerts        []raised
+	buffer        []byte // for names of combinations
+	stats         laneStats
+	saving        saving
 }
 
 // laneStats counts since the last collection.
@@ -38,8 +45,8 @@ type raised struct {
 	shadow bool
 }
 
-func newLane(p *program) *lane {
-	l := &lane{saving: saving{epoch: 1}}
+func newLane(p *program, o Options) *lane {
+	l := &lane{options: o, mostBytes: o.Limits.bytes(o.Lanes), nextTick: noTime, due: noTime, saving: saving{epoch: 1}}
 	l.use(p, nil)
 	return l
 }
@@ -48,13 +55,17 @@ func newLane(p *program) *lane {
 func (l *lane) use(p *program, old *program) {
 	tables := make([]table, len(p.groups))
 	bytes := make([]int64, len(p.groups))
+	pressures := make([]pressure, len(p.groups))
+	l.bytes = 0
 	for i, g := range p.groups {
 		if j := old.group(g.kind); j >= 0 {
-			tables[i], bytes[i] = l.tables[j], l.stats.bytes[j]
+			tables[i], bytes[i], pressures[i] = l.tables[j], l.stats.bytes[j], l.pressures[j]
 		}
+		pressures[i].limit = l.options.Limits.entities(g.kind, l.options.Lanes)
+		l.bytes += bytes[i]
 	}
 	l.keepTimers(p, old)
-	l.program, l.tables = p, tables
+	l.program, l.tables, l.pressures = p, tables, pressures
 	l.stats = laneStats{matches: make([]uint64, len(p.rules)), raised: make([]uint64, len(p.rules)), bytes: bytes}
 }
 
@@ -69,24 +80,23 @@ func (l *lane) keepTimers(p, old *program) {
 		kept = append(kept, t)
 	}
 	clear(l.timers[len(kept):])
-	l.timers = kept
+	l.timers, l.due = kept, noTime
 	heap.Init(&l.timers)
 }
 
 // forget closes the episodes of rules that p no longer has, frees what those rules knew, and numbers the others anew.
 func (l *lane) forget(p *program, now event.Time) {
 	for g := range l.tables {
-		for _, pl := range l.tables[g].places {
-			if pl.entity == nil {
-				continue
+		l.tables[g].each(func(n *entity) {
+			if before := len(n.cells); l.forgetCells(n, p, now) != before {
+				l.measure(g, n)
 			}
-			l.forgetCells(pl.entity, p, now)
-			l.measure(g, pl.entity)
-		}
+		})
 	}
 }
 
-func (l *lane) forgetCells(n *entity, p *program, now event.Time) {
+// forgetCells returns how many cells are left.
+func (l *lane) forgetCells(n *entity, p *program, now event.Time) int {
 	if slices.ContainsFunc(n.cells, func(c cell) bool { return p.bySlot[c.slot] == nil }) {
 		l.change(n)
 	}
@@ -105,6 +115,7 @@ func (l *lane) forgetCells(n *entity, p *program, now event.Time) {
 	}
 	clear(n.cells[len(kept):])
 	n.cells = kept
+	return len(kept)
 }
 
 // apply shows the event to the rules of the group that match it. n is the entity, nil when it is not known yet.
@@ -112,23 +123,25 @@ func (l *lane) apply(groupIndex int, key entityKey, n *entity, mask []uint64, o 
 	g := l.program.groups[groupIndex]
 	l.fire(o.now)
 	if n == nil || n.key != key { // a timer or an insertion may have cost an entity that was looked up ahead its place
-		n = l.meet(groupIndex, key, mask, o.event)
+		n = l.meet(groupIndex, key, mask, o)
 	}
 	l.change(n)
-	n.seen = max(n.seen, o.now)
-	before := len(n.cells)
+	before, measure := len(n.cells), n.hit(o.now)
 	for w, word := range mask {
 		for word &= g.mask[w]; word != 0; word &= word - 1 {
 			l.observe(groupIndex, n, l.program.rules[w<<6+bits.TrailingZeros64(word)], o)
 		}
 	}
-	if len(n.cells) != before {
+	if measure || len(n.cells) != before {
 		l.measure(groupIndex, n)
+	}
+	if l.mostBytes > 0 && l.bytes > l.mostBytes {
+		l.relieve(o.now, n)
 	}
 }
 
 // meet returns the entity with the key, which is made if need be.
-func (l *lane) meet(groupIndex int, key entityKey, mask []uint64, e *event.Event) *entity {
+func (l *lane) meet(groupIndex int, key entityKey, mask []uint64, o observation) *entity {
 	t, g := &l.tables[groupIndex], l.program.groups[groupIndex]
 	if n := t.get(key); n != nil {
 		return n
@@ -137,7 +150,8 @@ func (l *lane) meet(groupIndex int, key entityKey, mask []uint64, e *event.Event
 	for w, word := range mask {
 		concerned += bits.OnesCount64(word & g.mask[w])
 	}
-	n := &entity{key: key, name: strings.Clone(g.name(e, &l.buffer)), cells: make([]cell, 0, concerned), kind: g.number}
+	l.makeRoom(groupIndex, o.now)
+	n := &entity{key: key, name: strings.Clone(g.name(o.event, &l.buffer)), cells: make([]cell, 0, concerned), kind: g.number}
 	t.put(n)
 	l.begin(n)
 	return n
@@ -156,7 +170,7 @@ func (l *lane) observe(groupIndex int, n *entity, r *watch, o observation) {
 	}
 	f := c.state.observe(o)
 	if f.wakeAt != 0 {
-		l.timers.add(timer{at: f.wakeAt, group: groupIndex, entity: n, slot: r.slot, wake: true})
+		l.wakeAt(timer{at: f.wakeAt, group: groupIndex, entity: n, slot: r.slot, wake: true})
 	}
 	if f.suspicious || c.episode != nil {
 		l.judge(groupIndex, n, c, r, f, o.now, &o)
@@ -190,7 +204,7 @@ func (l *lane) judge(groupIndex int, n *entity, c *cell, r *watch, f finding, no
 	opened := ep.version == 0
 	state, emit := ep.exceed(f, at)
 	if opened {
-		l.timers.add(timer{at: max(now, ep.lastSeen+r.closeAfter), group: groupIndex, entity: n, slot: r.slot})
+		l.wakeAt(timer{at: max(now, ep.lastSeen+r.closeAfter), group: groupIndex, entity: n, slot: r.slot})
 	}
 	if emit {
 		l.raise(state, n, c, r, f, now)
@@ -235,8 +249,8 @@ func (l *lane) raise(state alert.State, n *entity, c *cell, r *watch, f finding,
 	l.alerts = append(l.alerts, raised{a, now, r.index, r.shadow})
 }
 
-// fire runs the timers that are due at now.
-func (l *lane) fire(now event.Time) {
+// fireTimers runs the timers that are due at now.
+func (l *lane) fireTimers(now event.Time) {
 	for len(l.timers) > 0 && l.timers[0].at <= now {
 		t := heap.Pop(&l.timers).(timer)
 		r := l.program.bySlot[t.slot]
@@ -270,7 +284,7 @@ func (l *lane) closeQuiet(t timer, r *watch, c *cell) {
 		return
 	}
 	if due := ep.lastSeen + r.closeAfter; due > t.at {
-		l.timers.add(timer{at: due, group: t.group, entity: t.entity, slot: t.slot})
+		l.wakeAt(timer{at: due, group: t.group, entity: t.entity, slot: t.slot})
 		return
 	}
 	ep.version++
@@ -279,31 +293,20 @@ func (l *lane) closeQuiet(t timer, r *watch, c *cell) {
 	l.measure(t.group, t.entity)
 }
 
-// advance runs what is due up to now and looks for entities that can be forgotten; passed is the event time since the last
-// call.
-func (l *lane) advance(now, passed event.Time) {
-	l.fire(now)
-	for i := range l.tables {
-		rest := l.program.groups[i].rest
-		l.tables[i].sweep(passed, func(n *entity) bool {
-			if now-n.seen < rest {
-				return false
-			}
-			if n.idle(now) {
-				l.stats.bytes[i] -= int64(n.bytes)
-				l.dropped(i, n)
-				return true
-			}
-			l.measure(i, n)
-			return false
-		})
+func (l *lane) measure(groupIndex int, n *entity) {
+	size := n.measured()
+	if size == n.bytes {
+		return
 	}
+	l.change(n)
+	l.account(groupIndex, int64(size)-int64(n.bytes))
+	n.bytes = size
 }
 
-func (l *lane) measure(groupIndex int, n *entity) {
-	size := uint32(n.size())
-	l.stats.bytes[groupIndex] += int64(size) - int64(n.bytes)
-	n.bytes = size
+// wakeAt sets a timer.
+func (l *lane) wakeAt(t timer) {
+	heap.Push(&l.timers, t)
+	l.due = min(l.due, t.at)
 }
 
 // timer is a time at which an entity must be looked at although nothing may happen.
@@ -317,8 +320,6 @@ type timer struct {
 
 // timers is a heap of timers, the next one first.
 type timers []timer
-
-func (t *timers) add(n timer) { heap.Push(t, n) }
 
 // Len implements heap.Interface.
 func (t timers) Len() int { return len(t) }

@@ -20,7 +20,8 @@ import (
 //
 // Hours are learned as hours of the day in the rule's time zone; the hours next to a usual one are usual too. Nothing is
 // unusual before the entity has the minimum of events and of days with activity. How values become usual, and why an
-// intruder cannot make his own so, stands at [habit]. An event without a place is never from a new one.
+// intruder cannot make his own so, stands at [habit]. An event without a place is never from a new one. An entity that does
+// not come again is forgotten after 90 days, or sooner while it is new, see [offHoursState.rememberedFor].
 type offHours struct {
 	rule  *rules.Rule
 	spec  *rules.OffHours
@@ -130,18 +131,29 @@ func (s *offHoursState) touch() int {
 	return n
 }
 
-// forgetAfter is how long an entity's habits are remembered without an event.
-const forgetAfter = 90 * 24 * 3600 * 1000
+// An entity's habits are remembered for 90 days without an event once there are enough of them, and before for a week for
+// each day on which it was seen: what comes once, as most of a flood does, does not stay for a season.
+const (
+	forgetAfter    = 90 * 24 * 3600 * 1000
+	forgetNewAfter = 7 * 24 * 3600 * 1000
+)
+
+func (s *offHoursState) rememberedFor() event.Time {
+	if s.known.enough(s.d.spec.Learn) {
+		return forgetAfter
+	}
+	return min(forgetAfter, forgetNewAfter*event.Time(max(1, s.known.days)))
+}
 
 func (s *offHoursState) idle(now event.Time) bool {
 	if s.d.spec.Declared != nil && s.d.place == (event.Field{}) {
 		return true
 	}
-	return now-s.newest > forgetAfter
+	return now-s.newest > s.rememberedFor()
 }
 
 func (s *offHoursState) size() int {
-	return int(unsafe.Sizeof(*s)) + (cap(s.hours.values)+cap(s.places.values))*int(unsafe.Sizeof(habitValue{}))
+	return int(unsafe.Sizeof(*s)) + (room(len(s.hours.values))+room(len(s.places.values)))*int(unsafe.Sizeof(habitValue{}))
 }
 
 func (d *offHours) appendDetail(b []byte, detail any) []byte {

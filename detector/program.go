@@ -64,7 +64,7 @@ func (s *slots) of(fingerprint [16]byte) slotID {
 
 // compile makes the program of a set. Rules with a fingerprint that old has too keep their detection, so that the states
 // that refer to it stay valid.
-func compile(set *rules.Set, old *program, ids *slots, kinds *numbers, seed uint64) *program {
+func compile(set *rules.Set, old *program, ids *slots, kinds *numbers, o Options) *program {
 	p := &program{set: set, bySlot: map[slotID]*watch{}, words: (len(set.Rules) + 63) / 64}
 	for i, r := range set.Rules {
 		w := &watch{
@@ -78,9 +78,9 @@ func compile(set *rules.Set, old *program, ids *slots, kinds *numbers, seed uint
 		if before := old.slot(w.slot); before != nil {
 			w.detection = before.detection
 		} else {
-			w.detection = newDetection(r, seed)
+			w.detection = newDetection(r, o)
 		}
-		g := p.groupFor(r.By, kinds, seed)
+		g := p.groupFor(r.By, kinds, o.Seed)
 		w.kind = g.kind
 		g.mask[i>>6] |= 1 << (i & 63)
 		g.rest = min(g.rest, max(event.Time(r.Window.Milliseconds()), minRest))
@@ -90,12 +90,12 @@ func compile(set *rules.Set, old *program, ids *slots, kinds *numbers, seed uint
 	return p
 }
 
-func newDetection(r *rules.Rule, seed uint64) detection {
+func newDetection(r *rules.Rule, o Options) detection {
 	switch d := r.Detection.(type) {
 	case *rules.Distinct:
-		return newDistinct(r, d, seed)
+		return newDistinct(r, d, o)
 	case *rules.Rate:
-		return newRate(r, d)
+		return newRate(r, d, o)
 	case *rules.Travel:
 		return newTravel(r, d)
 	case *rules.Simultaneous:

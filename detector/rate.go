@@ -28,12 +28,12 @@ const (
 	mostSlots = 20_000
 )
 
-func newRate(r *rules.Rule, spec *rules.Rate) *rate {
+func newRate(r *rules.Rule, spec *rules.Rate, o Options) *rate {
 	slots := fewSlots
 	if exact := spec.Limit + spec.Limit/4; spec.Sum == (event.Field{}) && spec.Share == nil && exact <= mostSlots {
 		slots = max(fewSlots, int(exact))
 	}
-	return &rate{rule: r, spec: spec, width: r.Window.Milliseconds(), slots: slots}
+	return &rate{rule: r, spec: spec, width: r.Window.Milliseconds(), slots: o.Limits.values(slots)}
 }
 
 func (r *rate) newState() state {

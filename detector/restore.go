@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/detector/wire"
 	"github.com/gatewatch/gatewatch/rules"
 )
@@ -112,8 +113,15 @@ func (r *Restoration) Finish() (*Engine, []*alert.Alert, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, nil, fmt.Errorf("restore the engine: %w", err)
 	}
+	hands := wire.Reader{Rest: r.meta.Hands}
 	for _, l := range r.engine.lanes {
-		l.wind()
+		l.wind(r.meta.Watermark)
+		if len(r.engine.lanes) == r.meta.Lanes {
+			l.readHands(&hands)
+		}
+	}
+	if hands.Err != nil {
+		return nil, nil, fmt.Errorf("restore the engine: %w", hands.Err)
 	}
 	r.engine.rewrite = r.engine.rewrite || r.rulesAreGone()
 	slices.SortFunc(closed, func(a, b *alert.Alert) int { return cmp.Compare(a.ID, b.ID) })
@@ -199,11 +207,13 @@ func (lr *laneReader) addEntity(r *wire.Reader) error {
 	return nil
 }
 
-// wind sets the lane's clockwork: the timers of what was restored, and its size.
-func (l *lane) wind() {
+// wind sets the lane's clockwork, which was at now: the ticks, the timers of what was restored, and its size as it was
+// measured then.
+func (l *lane) wind(now event.Time) {
+	l.resume(now)
 	for g := range l.tables {
 		for _, n := range l.tables[g].all() {
-			l.measure(g, n)
+			l.account(g, int64(n.bytes))
 			for i := range n.cells {
 				l.windCell(g, n, &n.cells[i])
 			}
@@ -213,9 +223,9 @@ func (l *lane) wind() {
 
 func (l *lane) windCell(g int, n *entity, c *cell) {
 	if ep := c.episode; ep != nil && ep.version > 0 {
-		l.timers.add(timer{at: ep.lastSeen + l.program.bySlot[c.slot].closeAfter, group: g, entity: n, slot: c.slot})
+		l.wakeAt(timer{at: ep.lastSeen + l.program.bySlot[c.slot].closeAfter, group: g, entity: n, slot: c.slot})
 	}
 	if w, ok := c.state.(waker); ok && w.wakesAt() != 0 {
-		l.timers.add(timer{at: w.wakesAt(), group: g, entity: n, slot: c.slot, wake: true})
+		l.wakeAt(timer{at: w.wakesAt(), group: g, entity: n, slot: c.slot, wake: true})
 	}
 }

@@ -322,12 +322,8 @@ var places = map[string]testPlace{
 func recode(t *testing.T, e *Engine) {
 	t.Helper()
 	for _, l := range e.lanes {
-		for _, table := range l.tables {
-			for _, pl := range table.places {
-				if pl.entity != nil {
-					recodeEntity(t, l, pl.entity)
-				}
-			}
+		for i := range l.tables {
+			l.tables[i].each(func(n *entity) { recodeEntity(t, l, n) })
 		}
 	}
 }

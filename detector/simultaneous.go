@@ -212,9 +212,9 @@ func (s *simultaneousState) touch() int {
 }
 
 func (s *simultaneousState) size() int {
-	n := int(unsafe.Sizeof(*s)) + cap(s.alternations)*int(unsafe.Sizeof(alternation{}))
-	if cap(s.places) > len(s.first) {
-		n += cap(s.places) * int(unsafe.Sizeof(activity{}))
+	n := int(unsafe.Sizeof(*s)) + room(len(s.alternations))*int(unsafe.Sizeof(alternation{}))
+	if len(s.places) > len(s.first) {
+		n += room(len(s.places)) * int(unsafe.Sizeof(activity{}))
 	}
 	return n
 }

@@ -8,6 +8,8 @@ type Stats struct {
 	Pending int    // events that wait for the watermark
 	Rules   []RuleStats
 	Groups  []GroupStats
+	// MaxBytes is the limit on the bytes of all groups together; 0: none.
+	MaxBytes int64
 }
 
 // RuleStats is what one rule has done since it was loaded.
@@ -19,15 +21,19 @@ type RuleStats struct {
 
 // GroupStats is what is known of one kind of entity.
 type GroupStats struct {
-	Kind     string
-	Entities int
-	Bytes    int64
+	Kind              string
+	Entities          int
+	Bytes             int64
+	Limit             int    // most entities; 0: any number
+	Evicted           uint64 // to stay within limits, since the kind is watched by this engine
+	EvictedSuspicious uint64 // of these, half at a limit or beyond, or with an open alert
 }
 
 // Stats returns the figures as of the last [Engine.Advance].
 func (e *Engine) Stats() Stats {
 	s := e.stats
 	s.Rules = append([]RuleStats(nil), s.Rules...)
+	s.MaxBytes = e.lanes[0].mostBytes * int64(len(e.lanes))
 	p := e.program.Load()
 	s.Groups = make([]GroupStats, len(p.groups))
 	for i, g := range p.groups {
@@ -35,6 +41,9 @@ func (e *Engine) Stats() Stats {
 		for _, l := range e.lanes {
 			s.Groups[i].Entities += l.tables[i].used
 			s.Groups[i].Bytes += l.stats.bytes[i]
+			s.Groups[i].Limit += l.pressures[i].limit
+			s.Groups[i].Evicted += l.pressures[i].total.Count
+			s.Groups[i].EvictedSuspicious += l.pressures[i].total.Suspicious
 		}
 	}
 	return s

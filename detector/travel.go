@@ -194,10 +194,10 @@ func (s *travelState) idle(now event.Time) bool {
 }
 
 func (s *travelState) size() int {
-	if cap(s.places) <= len(s.first) {
+	if len(s.places) <= len(s.first) {
 		return int(unsafe.Sizeof(*s))
 	}
-	return int(unsafe.Sizeof(*s)) + cap(s.places)*int(unsafe.Sizeof(sighting{}))
+	return int(unsafe.Sizeof(*s)) + room(len(s.places))*int(unsafe.Sizeof(sighting{}))
 }
 
 // earthRadius is the mean radius in kilometres (IUGG).

@@ -1,6 +1,9 @@
 package window
 
-import "unsafe"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // Number is what a slot of a window holds: uint32 for counts, int64 for sums. Sums of fractions are kept in a smaller unit,
 // so that a total never depends on the order of additions.
@@ -88,12 +91,26 @@ func (c *Counter[V]) Touch() int {
 	return int(c.grid)
 }
 
-// Size returns the bytes that the window occupies.
+// Size returns the bytes that the window occupies, give or take: it follows from what the window holds, not from how it
+// has come to hold it.
 func (c *Counter[V]) Size() int {
-	if cap(c.slots) <= len(c.first) {
+	if c.used() <= len(c.first) {
 		return int(unsafe.Sizeof(*c))
 	}
-	return int(unsafe.Sizeof(*c)) + cap(c.slots)*int(unsafe.Sizeof(slot[V]{}))
+	return int(unsafe.Sizeof(*c)) + room(c.used())*int(unsafe.Sizeof(slot[V]{}))
+}
+
+// room is how many items a slice that has grown to n has room for, about.
+func room(n int) int { return 1 << bits.Len(uint(max(1, n)-1)) }
+
+// kept is how many items a slice may have room for without being looked at.
+const kept = 64
+
+// trim gives memory back when a window holds much less than it has held.
+func (c *Counter[V]) trim() {
+	if cap(c.slots) > kept && 8*c.used() < cap(c.slots) {
+		c.slots, c.head = append(make([]slot[V], 0, 2*c.used()), c.slots[c.head:]...), 0
+	}
 }
 
 func (c *Counter[V]) empty() bool { return int(c.head) == len(c.slots) }
@@ -173,10 +190,14 @@ func (c *Counter[V]) together(a, b uint32) bool {
 }
 
 func (c *Counter[V]) expire(now, width int64) {
+	before := c.head
 	for !c.empty() && c.base+int64(c.oldest) <= now-width {
 		c.total -= int64(c.slots[c.head].value)
 		c.head++
 		c.lookAtOldest()
+	}
+	if c.head != before {
+		c.trim()
 	}
 }
 

@@ -135,20 +135,40 @@ func (d *Distinct) Touch() int {
 	return int(d.entries[d.newest-1].at)
 }
 
-// Size returns the bytes that the window occupies.
+// Size returns the bytes that the window occupies, give or take: it follows from what the window holds, not from how it has
+// come to hold it.
 func (d *Distinct) Size() int {
-	n := int(unsafe.Sizeof(*d))
-	if cap(d.entries) > len(d.first) {
-		n += cap(d.entries) * int(unsafe.Sizeof(entry{}))
+	n, live := int(unsafe.Sizeof(*d)), int(d.live)
+	if live > len(d.first) {
+		n += room(live) * int(unsafe.Sizeof(entry{}))
 	}
-	if d.many == nil {
-		return n
+	if live > scanned {
+		n += int(unsafe.Sizeof(many{})) + 2*4*room(live)
 	}
-	n += int(unsafe.Sizeof(*d.many)) + 2*cap(d.many.index)
-	if d.many.sketches != nil {
+	if d.many != nil && d.many.sketches != nil {
 		n += d.many.sketches.size()
 	}
 	return n
+}
+
+// trim gives memory back when a window holds much less than it has held.
+func (d *Distinct) trim() {
+	if len(d.entries) <= kept || 8*int(d.live) >= len(d.entries) {
+		return
+	}
+	entries := make([]entry, 0, 2*int(d.live))
+	for i := d.oldest; i != 0; i = d.entries[i-1].newer {
+		e, self := d.entries[i-1], uint16(len(entries)+1)
+		entries = append(entries, entry{hash: e.hash, at: e.at, older: self - 1, newer: self + 1})
+	}
+	entries[len(entries)-1].newer = 0
+	d.entries, d.oldest, d.newest, d.free = entries, 1, d.live, 0
+	if d.many != nil {
+		d.many.index = nil
+		if d.live > scanned {
+			d.reindex()
+		}
+	}
 }
 
 // overflow forgets the oldest value and lets the sketches take over, which learn all that is remembered first.
@@ -167,8 +187,12 @@ func (d *Distinct) overflow(width int64) {
 }
 
 func (d *Distinct) expire(now, width int64) {
+	before := d.live
 	for d.oldest != 0 && d.base+int64(d.oldestAt) <= now-width {
 		d.remove(d.oldest)
+	}
+	if d.live != before && d.live > 0 {
+		d.trim()
 	}
 	if d.many != nil && d.many.sketches != nil && d.many.forgotten <= now-width {
 		d.many.sketches = nil
