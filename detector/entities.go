@@ -1,6 +1,8 @@
 package detector
 
 import (
+	"slices"
+
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/rules"
 )
@@ -15,7 +17,17 @@ type Entities struct {
 
 // NewEntities returns the Entities of a rule set.
 func NewEntities(set *rules.Set) *Entities {
-	return &Entities{groups: compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, 0).groups, matcher: set.NewMatcher()}
+	n := &Entities{matcher: set.NewMatcher()}
+	for _, of := range set.Groups() {
+		g := &group{kind: of.Kind(), fields: of.By, mask: make([]uint64, (len(set.Rules)+63)/64)}
+		for i, r := range set.Rules {
+			if slices.Contains(of.Rules, r) {
+				g.mask[i>>6] |= 1 << (i & 63)
+			}
+		}
+		n.groups = append(n.groups, g)
+	}
+	return n
 }
 
 // Kinds lists the kinds of entities that the rules watch.
