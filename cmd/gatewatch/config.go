@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/gatewatch/gatewatch/cmd/gatewatch/router"
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/geo"
 	"github.com/gatewatch/gatewatch/ingest/kafka"
@@ -28,6 +29,7 @@ type config struct {
 	Kafka           kafka.Config      `yaml:"kafka"`
 	Ingest          ingest.Config     `yaml:"ingest"`
 	Geo             geo.Config        `yaml:"geo"`
+	Route           router.Config     `yaml:"route"`
 	Rules           rulesConfig       `yaml:"rules"`
 	Engine          engineConfig      `yaml:"engine"`
 	DeadLetters     deadLettersConfig `yaml:"dead_letters"`
@@ -97,6 +99,7 @@ type logConfig struct {
 func defaultConfig() config {
 	return config{
 		Kafka: kafka.DefaultConfig(), Ingest: ingest.DefaultConfig(), Geo: geo.DefaultConfig(),
+		Route:       router.DefaultConfig(),
 		Rules:       rulesConfig{Watch: true, Paths: []string{}},
 		Engine:      engineConfig{Disorder: 2 * time.Second, MaxPendingEvents: 1 << 20},
 		DeadLetters: deadLettersConfig{File: "gatewatch-dead-letters.jsonl", MaxBytes: 256 << 20, Alerts: "gatewatch-refused-alerts.jsonl"},
@@ -163,6 +166,7 @@ func (c *config) validate() error {
 	section("kafka", c.Kafka.Validate())
 	section("ingest", c.Ingest.Validate())
 	section("geo", c.Geo.Validate())
+	section("route", c.Route.Validate())
 	section("engine", c.Engine.validate())
 	section("dead_letters", c.DeadLetters.validate())
 	section("log", c.Log.validate())

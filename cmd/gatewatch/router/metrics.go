@@ -25,7 +25,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		marks:    counter("marks_total", "Acknowledged records without events, which say how far a raw partition is done."),
 		tooLarge: counter("too_large_total", "Records of which a copy is larger than a broker takes; they are dead letters."),
 		copies: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gatewatch_route_copies_total", Help: "Events written for a kind of entity; copies of one event for the same partition are one.",
+			Name: "gatewatch_route_copies_total", Help: "Events written for a kind of entity. One copy can be for several kinds.",
 		}, []string{"kind"}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gatewatch_route_waiting_bytes", Help: "Bytes of records that are not acknowledged yet; at route.max_bytes, reading waits.",
