@@ -21,6 +21,7 @@ import (
 
 	kafka "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func must(t *testing.T, err error) {
@@ -80,7 +81,7 @@ func (a *authority) sign(t *testing.T, name, host string) tls.Certificate {
 	return pair
 }
 
-// attempts are the three ways to reach a broker.
+// attempts are the four ways to reach a broker.
 func attempts(ctx context.Context, c Config) map[string]error {
 	errs := map[string]error{}
 	cluster, err := New(c)
@@ -104,7 +105,19 @@ func attempts(ctx context.Context, c Config) map[string]error {
 	transport := cluster.Transport()
 	defer transport.CloseIdleConnections()
 	_, errs["transport"] = (&kafka.Client{Addr: cluster.Addr(), Transport: transport}).Metadata(ctx, &kafka.MetadataRequest{})
+	errs["kgo"] = ping(ctx, cluster)
 	return errs
+}
+
+func ping(ctx context.Context, cluster *Cluster) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	client, err := kgo.NewClient(append(cluster.KgoOptions(), kgo.RequestRetries(0), kgo.RequestTimeoutOverhead(time.Second))...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.Ping(ctx)
 }
 
 func TestConnections(t *testing.T) {
@@ -154,8 +167,8 @@ func TestConnections(t *testing.T) {
 			config.Brokers, config.TLS, config.SASL, config.DialTimeout = cluster.ListenAddrs(), c.tls, c.sasl, 2*time.Second
 			must(t, config.Validate())
 			for way, err := range attempts(t.Context(), config) {
-				if way == "transport" && name == "wrong password" && err != nil {
-					continue // this broker just hangs up, of which kafka.Transport makes nothing
+				if (way == "transport" || way == "kgo") && name == "wrong password" && err != nil {
+					continue // this broker just hangs up, of which kafka.Transport and kgo make nothing
 				}
 				if (err != nil) != (c.advice != "") || err != nil && !strings.Contains(Advice(err), c.advice) {
 					t.Errorf("%s: error %v, advice %q", way, err, Advice(err))

@@ -12,6 +12,7 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 func (s SASL) mechanism() (sasl.Mechanism, error) {
@@ -57,11 +58,11 @@ func (s strictSession) Next(ctx context.Context, challenge []byte) (bool, []byte
 // before it gives up.
 func Advice(err error) string {
 	switch {
-	case errors.Is(err, kafka.SASLAuthenticationFailed):
+	case errors.Is(err, kafka.SASLAuthenticationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
 		return "check sasl.username and sasl.password"
-	case errors.Is(err, kafka.UnsupportedSASLMechanism):
+	case errors.Is(err, kafka.UnsupportedSASLMechanism), errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return "check sasl.mechanism: the broker does not offer it on this port"
-	case errors.Is(err, kafka.IllegalSASLState):
+	case errors.Is(err, kafka.IllegalSASLState), errors.Is(err, kerr.IllegalSaslState):
 		return "the broker's port expects no SASL or another order: check sasl and the port"
 	case is[x509.UnknownAuthorityError](err):
 		return "check tls.ca_file: the broker's certificate is not signed by an authority in it"
