@@ -52,24 +52,29 @@ type Entry struct {
 
 // Store keeps the state of one unit of recovery: all lanes of a process, or one partition of a shared topic.
 //
-// Stage, Commit are for one goroutine, Append for one, the rest for any, all at the same time. What returns nil is durable, Stage
+// Load, Stage and Commit are for one goroutine, Append for one, the rest for any, all at the same time. What returns nil is durable, Stage
 // apart. Any call may return [ErrFenced]. Failures that may pass (a broker that is away, a full disk) are waited for inside
 // the calls until ctx ends.
 type Store interface {
 	// Seed is a random number that was drawn when the store was made, for the engine's hashes.
 	Seed() uint64
 
-	// Load calls each with every valid chunk, older checkpoints first, and returns the manifest of the latest checkpoint; ok
-	// is false when there is none. The data of a chunk belongs to the callee. What was staged and never committed is gone.
+	// Load calls each with every chunk that is not obsolete, of each lane the older checkpoints first and those of one
+	// checkpoint in the order in which they were staged, and returns the manifest of the latest checkpoint; ok is false when
+	// there is none. The data of a chunk belongs to the callee. What was staged and never committed is gone. Load belongs to
+	// the goroutine of Stage and Commit and comes before them.
 	Load(ctx context.Context, each func(Chunk) error) (m Manifest, ok bool, err error)
 
 	// Stage writes a chunk of the checkpoint that the next Commit completes. It takes the data over.
 	Stage(ctx context.Context, c Chunk) error
 
-	// Commit makes what was staged, and m, the state, and drops what is obsolete.
+	// Commit makes what was staged, and m, the state, and drops what is obsolete: older chunks of m.Bases and all chunks of
+	// lanes from m.Lanes on. m.Number must follow that of the checkpoint before. When it fails, because ctx ended or
+	// otherwise, the checkpoint is either valid or not; Load tells which.
 	Commit(ctx context.Context, m Manifest) error
 
-	// Append adds to the end of the outbox. Sequences rise by one.
+	// Append adds to the end of the outbox. Sequences rise by one and follow [Store.Last]. When it fails, the entries are
+	// there all or, after a start, not at all, unless they were more than 1 MiB, when the first of them may be.
 	Append(ctx context.Context, entries []Entry) error
 
 	// After returns entries that follow the sequence, in order: as many as fit in maxBytes, at least one if there is one.
@@ -84,7 +89,7 @@ type Store interface {
 	// Settled returns what was noted for each sink that was ever named.
 	Settled() map[string]uint64
 
-	// Trim removes the entries up to the sequence.
+	// Trim removes the entries up to the sequence. It may come back after a crash that some of them are there again.
 	Trim(ctx context.Context, through uint64) error
 
 	// Close releases the store. Nothing is lost by not calling it.
