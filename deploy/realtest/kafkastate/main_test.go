@@ -56,7 +56,7 @@ func options(address, topic string) store.Options {
 
 // unused names a topic after the test.
 func unused(t testing.TB) string {
-	return strings.NewReplacer("/", "-", "#", "-", " ", "-").Replace(t.Name())
+	return strings.NewReplacer("/", "-", "#", "-", " ", "-", "=", "-").Replace(t.Name())
 }
 
 // open opens partition 1 as a process of its own would.

@@ -71,7 +71,7 @@ func (x *index) apply(r *kgo.Record) error {
 		x.settled[rest], err = sequence(r.Value)
 	case trimmedKey:
 		var through uint64
-		if through, err = sequence(r.Value); err == nil && through > x.outbox.trimmed {
+		if through, err = sequence(r.Value); err == nil {
 			x.outbox.trim(through)
 		}
 	}

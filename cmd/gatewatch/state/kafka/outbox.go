@@ -90,7 +90,7 @@ func (o *outbox) drop() {
 	o.recent = o.recent[1:]
 }
 
-// trim takes the record that says up to where entries are gone.
+// trim takes the record that says up to where entries are gone. It may see a record again, after trouble.
 func (o *outbox) trim(through uint64) {
 	if through >= o.last {
 		o.skip(through)

@@ -93,9 +93,14 @@ func producing(topic string) []kgo.Opt {
 		kgo.MaxBufferedRecords(1 << 20), // bytes are bounded by each store
 		kgo.UnknownTopicRetries(-1),     // a new leader may not know the topic yet
 		kgo.RetryTimeout(5 * time.Second),
+		kgo.RetryBackoffFn(pause),
+		kgo.MetadataMinAge(100 * time.Millisecond), // how soon a new leader is asked for
 		kgo.ConcurrentTransactionsBackoff(2 * time.Millisecond),
 	}
 }
+
+// pause is the time before the nth repetition of a request.
+func pause(n int) time.Duration { return min(time.Second, 10*time.Millisecond<<min(n, 10)) }
 
 func (t *Topic) open(ctx context.Context) error {
 	trouble := newTrouble(t.options.Log)
