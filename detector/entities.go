@@ -15,7 +15,7 @@ type Entities struct {
 
 // NewEntities returns the Entities of a rule set.
 func NewEntities(set *rules.Set) *Entities {
-	return &Entities{groups: compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, &numbers{}, 0).groups, matcher: set.NewMatcher()}
+	return &Entities{groups: compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, &numbers{}, Options{}).groups, matcher: set.NewMatcher()}
 }
 
 // Kinds lists the kinds of entities that the rules watch.

@@ -18,6 +18,7 @@ import (
 	"github.com/gatewatch/gatewatch/detector/alert"
 	source "github.com/gatewatch/gatewatch/ingest/kafka"
 	"github.com/gatewatch/gatewatch/rules"
+	"github.com/gatewatch/gatewatch/sinks"
 )
 
 const benchPartitions = 12

@@ -171,7 +171,7 @@ func (d *demo) connect(databases *geo.Databases) error {
 		return err
 	}
 	d.engine = detector.New(d.rules, detector.DefaultOptions())
-	d.pipeline = pipeline.New(pipeline.Options{Engine: d.engine, Delivery: alertFeed{d.queue.Attach(nil)}, DeadLetters: &rejectCounter{}, Committer: d.source})
+	d.pipeline = pipeline.New(pipeline.Options{Engine: d.engine, Delivery: d.queue.Attach(nil), DeadLetters: &rejectCounter{}, Committer: d.source})
 	return nil
 }
 

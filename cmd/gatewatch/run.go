@@ -170,7 +170,7 @@ func (s *service) connect() error {
 	}
 	engine := detector.New(s.rules.set, s.config.Engine.options())
 	s.pipeline = pipeline.New(pipeline.Options{
-		Engine: engine, Delivery: alertFeed{s.queue.Attach(nil)}, DeadLetters: letters, Committer: s.source, Metrics: metrics, Log: s.log,
+		Engine: engine, Delivery: s.queue.Attach(nil), DeadLetters: letters, Committer: s.source, Metrics: metrics, Log: s.log,
 		MaxPending: s.config.Engine.MaxPendingEvents,
 	})
 	s.rules.onReload = func(ctx context.Context) error {

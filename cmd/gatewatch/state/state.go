@@ -59,9 +59,10 @@ type Store interface {
 	// Seed is a random number that was drawn when the store was made, for the engine's hashes.
 	Seed() uint64
 
-	// Load calls begin with the manifest of the latest checkpoint, then each with every chunk that is not obsolete, of each lane the older checkpoints first and those of one
-	// checkpoint in the order in which they were staged. Neither is called, and ok is false, when there is none. The data of a chunk belongs to the callee. What was staged and never committed is gone. Load belongs to
-	// the goroutine of Stage and Commit and comes before them.
+	// Load calls begin with the manifest of the latest checkpoint, then each with every chunk that is not obsolete: of each
+	// lane the older checkpoints first, and those of one checkpoint in the order in which they were staged. Neither is called,
+	// and ok is false, when there is no checkpoint. The data of a chunk belongs to the callee. What was staged and never
+	// committed is gone. Load belongs to the goroutine of Stage and Commit and comes before them.
 	Load(ctx context.Context, begin func(Manifest) error, each func(Chunk) error) (ok bool, err error)
 
 	// Stage writes a chunk of the checkpoint that the next Commit completes. It takes the data over.
@@ -72,8 +73,8 @@ type Store interface {
 	// otherwise, the checkpoint is either valid or not; Load tells which.
 	Commit(ctx context.Context, m Manifest) error
 
-	// Append adds to the end of the outbox. Sequences rise by one and follow [Store.Last]. When it fails, the first of the
-	// entries may be there.
+	// Append adds to the end of the outbox. Sequences rise by one and follow [Store.Last]. When it fails, the entries are
+	// there all or, after a start, not at all, unless they were more than 1 MiB, when the first of them may be.
 	Append(ctx context.Context, entries []Entry) error
 
 	// After returns entries that follow the sequence, in order: as many as fit in maxBytes, at least one if there is one.
@@ -88,7 +89,7 @@ type Store interface {
 	// Settled returns what was noted for each sink that was ever named.
 	Settled() map[string]uint64
 
-	// Trim removes the entries up to the sequence.
+	// Trim removes the entries up to the sequence. It may come back after a crash that some of them are there again.
 	Trim(ctx context.Context, through uint64) error
 
 	// Close releases the store. Nothing is lost by not calling it.
