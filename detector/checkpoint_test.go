@@ -1,6 +1,7 @@
 package detector
 
 import (
+	stdcmp "cmp"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -71,6 +72,7 @@ type mortal struct {
 	at     int // versions raised before the cut under way
 	raised []*alert.Alert
 	known  map[string]bool // versions in raised that an engine may raise again
+	left   []string        // what the engine knew before the end
 }
 
 func (m *mortal) feed(p event.Partition, n int) {
@@ -163,6 +165,7 @@ func (m *mortal) run() []*alert.Alert {
 			m.kill()
 		}
 	}
+	m.left = contents(m.engine)
 	m.take(m.engine.Flush())
 	return m.raised
 }
@@ -180,7 +183,7 @@ func TestKilledAnywhere(t *testing.T) {
 			want := s.run(t, plainRun)
 			for seed := range uint64(8) {
 				m := &mortal{
-					t: t, set: parseRules(t, s.rules), options: Options{Disorder: 2 * time.Second, Lanes: 8, Workers: 2},
+					t: t, set: parseRules(t, s.rules), options: Options{Disorder: 2 * time.Second, Lanes: stdcmp.Or(s.lanes, 8), Workers: 2, Limits: s.limits},
 					inputs: map[event.Partition][]event.Event{{Topic: "test"}: s.events}, random: rand.New(rand.NewPCG(seed, 7)),
 				}
 				if diff := cmp.Diff(want, m.run()); diff != "" {

@@ -79,6 +79,9 @@ func (e *Engine) Push(pr *Prepared) {
 		pr = e.NewPreparer().PrepareCopies(pr.batch, pr.kinds, pr.meant)
 	}
 	p := e.partitions.get(pr.batch.Partition)
+	if pr.batch.Anew {
+		p.next, p.applied, p.fences = pr.batch.First, pr.batch.First, nil
+	}
 	known := p.next
 	p.next = max(p.next, pr.batch.Next)
 	pr.from, pr.clock = max(known, pr.batch.First), p.clock.clone()
@@ -362,6 +365,9 @@ func (e *Engine) prepareAgain() {
 	preparer := e.NewPreparer()
 	for _, p := range e.partitions.list {
 		for _, pr := range p.pending {
+			if pr.left == 0 { // applied, before an earlier batch was
+				continue
+			}
 			again := preparer.PrepareCopies(pr.batch, pr.kinds, pr.meant)
 			pr.program, pr.masks, pr.keys = again.program, again.masks, again.keys
 		}

@@ -32,11 +32,14 @@ type config struct {
 	Route           router.Config     `yaml:"route"`
 	Rules           rulesConfig       `yaml:"rules"`
 	Engine          engineConfig      `yaml:"engine"`
+	State           stateConfig       `yaml:"state"`
 	DeadLetters     deadLettersConfig `yaml:"dead_letters"`
 	Sinks           sinksConfig       `yaml:"sinks"`
 	HTTP            httpConfig        `yaml:"http"`
 	Log             logConfig         `yaml:"log"`
 	ShutdownTimeout time.Duration     `yaml:"shutdown_timeout"`
+
+	dir string // of the file
 }
 
 // rulesConfig says which rules run. Without paths it is the shipped pack.
@@ -102,6 +105,7 @@ func defaultConfig() config {
 		Route:       router.DefaultConfig(),
 		Rules:       rulesConfig{Watch: true, Paths: []string{}},
 		Engine:      engineConfig{Disorder: 2 * time.Second, MaxPendingEvents: 1 << 20},
+		State:       stateConfig{Location: defaultState, Interval: 5 * time.Second},
 		DeadLetters: deadLettersConfig{File: "gatewatch-dead-letters.jsonl", MaxBytes: 256 << 20, Alerts: "gatewatch-refused-alerts.jsonl"},
 		Sinks: sinksConfig{
 			Stdout:     stdoutSink{Queue: sinks.DefaultConfig()},
@@ -124,6 +128,7 @@ func readConfig(path string) (config, error) {
 	if err != nil {
 		return config{}, usagef("%s: %w", path, err)
 	}
+	c.dir = filepath.Dir(path)
 	return c, nil
 }
 
@@ -168,6 +173,7 @@ func (c *config) validate() error {
 	section("geo", c.Geo.Validate())
 	section("route", c.Route.Validate())
 	section("engine", c.Engine.validate())
+	section("state", c.State.validate())
 	section("dead_letters", c.DeadLetters.validate())
 	section("log", c.Log.validate())
 	if c.ShutdownTimeout <= 0 {

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/pipeline"
-	"github.com/gatewatch/gatewatch/detector"
+	"github.com/gatewatch/gatewatch/cmd/gatewatch/state/disk"
 	"github.com/gatewatch/gatewatch/ingest/deadletter"
 	"github.com/gatewatch/gatewatch/ingest/geo"
 	"github.com/gatewatch/gatewatch/ingest/kafka"
@@ -75,6 +75,7 @@ type service struct {
 	rules    *ruleFiles
 	geo      *geo.Databases
 	operator *operatorServer
+	store    *disk.Store
 	queue    *sinks.Queue
 	source   *kafka.Source
 	pipeline *pipeline.Pipeline
@@ -110,10 +111,13 @@ func (s *service) build(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	if err := s.openStore(ctx); err != nil {
+		return err
+	}
 	if err := s.openSinks(ctx); err != nil {
 		return err
 	}
-	return s.connect()
+	return s.connect(ctx)
 }
 
 func (s *service) listen() error {
@@ -150,7 +154,7 @@ func (s *service) openSinks(ctx context.Context) error {
 }
 
 // connect makes the source and the pipeline between it and the sinks.
-func (s *service) connect() error {
+func (s *service) connect(ctx context.Context) error {
 	decoding := newDecoding(s.config.Ingest, s.geo, s.registry)
 	decoding.use(s.rules.set)
 	letters, err := s.openDeadLetters()
@@ -168,10 +172,13 @@ func (s *service) connect() error {
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	engine := detector.New(s.rules.set, s.config.Engine.options())
+	durable, err := s.restore(ctx)
+	if err != nil {
+		return err
+	}
 	s.pipeline = pipeline.New(pipeline.Options{
-		Engine: engine, Delivery: s.queue.Attach(nil), DeadLetters: letters, Committer: s.source, Metrics: metrics, Log: s.log,
-		MaxPending: s.config.Engine.MaxPendingEvents,
+		Engine: durable.Restored.Engine, Delivery: durable.Feed, Durable: durable, DeadLetters: letters, Committer: s.source, Metrics: metrics,
+		Log: s.log, MaxPending: s.config.Engine.MaxPendingEvents,
 	})
 	s.rules.onReload = func(ctx context.Context) error {
 		decoding.use(s.rules.set)
@@ -231,6 +238,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 	stopReading()
 	watchers.Wait()
+	s.saveLast(engine)
 	stopEngine()
 	return errors.Join(err, <-pipelineEnded)
 }

@@ -61,6 +61,7 @@ func startService(t *testing.T, configuration string) *testService {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.dir = t.TempDir()
 	s.service = &service{config: c, log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), registry: prometheus.NewRegistry()}
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := s.build(ctx); err != nil {

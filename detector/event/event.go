@@ -109,6 +109,7 @@ type Batch struct {
 	Partition Partition
 	First     int64 // offset of the first record
 	Next      int64 // offset after the last record, rejected ones included
+	Anew      bool  // the partition was made anew: offsets that are known of it mean other records
 	Events    []Event
 	Release   func() // called once when nothing refers to the batch any more; nil: left to the garbage collector
 }

@@ -20,6 +20,7 @@ type reader struct {
 	source    *Source
 	partition event.Partition
 	next      int64 // offset of the next record, or broker.Earliest or broker.Latest
+	anew      bool  // next is that of a partition made anew, of which nothing was handed over
 	taker     taker
 	receiver  receiver
 	metrics   *partitionMetrics
@@ -160,13 +161,13 @@ func (r *reader) deliver(ctx context.Context, response *broker.Response) error {
 // handOver gives the receiver what was decoded: everything before offset next. A batch can be empty, when transactions left
 // nothing but their markers; it still says how far the partition is done.
 func (r *reader) handOver(ctx context.Context, next int64, records int, skipped []ingest.Rejected) error {
-	if err := r.taker.handOver(ctx, r.next, next, skipped); err != nil {
+	if err := r.taker.handOver(ctx, stretch{r.next, next, r.anew}, skipped); err != nil {
 		if ctx.Err() == nil {
 			r.source.fail(fmt.Errorf("hand over records of %s partition %d: %w", r.partition.Topic, r.partition.ID, err))
 		}
 		return err
 	}
-	r.next = next
+	r.next, r.anew = next, false
 	r.source.positions.set(r.partition, next)
 	r.metrics.records.Add(float64(records))
 	return nil
@@ -203,6 +204,7 @@ func (r *reader) reposition(conn *broker.Conn) error {
 	} else {
 		r.log.Warn("the partition ends before the offset to read; was the topic made anew? reading from its beginning",
 			"offset", r.next, "beginning", first)
+		r.anew = true
 	}
 	r.source.metrics.resets.Inc()
 	r.next = first

@@ -21,8 +21,14 @@ type receiver interface {
 type taker interface {
 	add(offset int64, value []byte) // value is valid during the call
 	size() (events, bytes int)      // of what was added and not handed over
-	// handOver gives the receiver what was added: everything between the two offsets.
-	handOver(ctx context.Context, first, next int64, skipped []ingest.Rejected) error
+	// handOver gives the receiver what was added: everything of the stretch.
+	handOver(ctx context.Context, s stretch, skipped []ingest.Rejected) error
+}
+
+// stretch is everything between two offsets.
+type stretch struct {
+	first, next int64
+	anew        bool // the partition was made anew
 }
 
 // batches are for an [ingest.Receiver].
@@ -46,12 +52,12 @@ type batchTaker struct {
 func (t *batchTaker) add(offset int64, value []byte) { t.decoder.Add(offset, value) }
 func (t *batchTaker) size() (events, bytes int)      { return t.decoder.Len() }
 
-func (t *batchTaker) handOver(ctx context.Context, first, next int64, skipped []ingest.Rejected) error {
+func (t *batchTaker) handOver(ctx context.Context, s stretch, skipped []ingest.Rejected) error {
 	batch, rejected := t.decoder.Take()
 	if batch == nil {
 		batch = &event.Batch{Partition: t.partition}
 	}
-	batch.First, batch.Next = first, next
+	batch.First, batch.Next, batch.Anew = s.first, s.next, s.anew
 	return t.receiver.Receive(ctx, batch, append(rejected, skipped...))
 }
 
@@ -92,8 +98,8 @@ func (t *portionTaker) add(offset int64, value []byte) {
 
 func (t *portionTaker) size() (events, bytes int) { return t.events, t.bytes }
 
-func (t *portionTaker) handOver(ctx context.Context, first, next int64, skipped []ingest.Rejected) error {
-	p := &keyed.Portion{Partition: t.partition, First: first, Next: next, Runs: t.runs, Rejected: append(t.rejected, skipped...)}
+func (t *portionTaker) handOver(ctx context.Context, s stretch, skipped []ingest.Rejected) error {
+	p := &keyed.Portion{Partition: t.partition, First: s.first, Next: s.next, Anew: s.anew, Runs: t.runs, Rejected: append(t.rejected, skipped...)}
 	t.runs, t.rejected, t.events, t.bytes = nil, nil, 0, 0
 	return t.receiver.Receive(ctx, p)
 }

@@ -24,6 +24,7 @@ type Run struct {
 type Portion struct {
 	Partition   event.Partition // of the keyed topic
 	First, Next int64           // offsets in it: of the first record, and behind the last one
+	Anew        bool            // the keyed partition was made anew: offsets known of it mean other records
 	Runs        []*Run          // in order
 	Rejected    []ingest.Rejected
 }

@@ -45,7 +45,6 @@ type Options struct {
 	DeadLetters DeadLetters
 	Committer   Committer // nil: nothing to commit
 	Durable     *Durable  // nil: what the engine knows ends with the process
-	Sequence    uint64    // of the last record that delivery had before
 	Metrics     *Metrics  // nil: none
 	Log         *slog.Logger
 
@@ -85,7 +84,7 @@ func New(o Options) *Pipeline {
 	}
 	m := o.Metrics.open()
 	return &Pipeline{o: o, meter: m, inbox: make(chan func(context.Context) error, inboxSize), done: make(chan struct{}), gates: newGates(),
-		away: map[event.Partition]bool{}, through: o.Sequence, saver: newSaver(o.Durable, o.Engine, m)}
+		away: map[event.Partition]bool{}, through: o.Durable.last(), saver: newSaver(o.Durable, o.Engine, m)}
 }
 
 // ErrStopped says that the pipeline no longer runs.

@@ -10,6 +10,7 @@ import (
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/state"
 	"github.com/gatewatch/gatewatch/detector"
 	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/sinks"
 )
 
 // Durable is what a pipeline needs to survive its death: everything that it knows is in Store, at most Interval old, and
@@ -18,12 +19,17 @@ type Durable struct {
 	Store    state.Store
 	Interval time.Duration // between the beginnings of two checkpoints, if they are quick
 
-	// Durable waits until what was enqueued up to the sequence is in the outbox.
-	Durable func(ctx context.Context, through uint64) error
-	// Committed is told the sequence that belongs to a committed checkpoint: nothing before it will be raised again.
-	Committed func(ctx context.Context, sequence uint64) error
+	Outbox   *state.Outbox // of the store
+	Feed     *sinks.Feed   // of the outbox
+	Restored *Restored     // what the store held
+}
 
-	Restored *Restored // what the store held
+// last is the sequence of the last record that the outbox has.
+func (d *Durable) last() uint64 {
+	if d == nil {
+		return 0
+	}
+	return d.Outbox.Last()
 }
 
 // share is which part of the time checkpoints may take, a tenth: when they take long, they become rarer.
@@ -194,13 +200,13 @@ func (s *saver) do(ctx context.Context, j job, r *result) error {
 	if j.manifest == nil {
 		return nil
 	}
-	if err := s.durable.Durable(ctx, j.manifest.Sequence); err != nil {
+	if err := s.durable.Feed.Durable(ctx, j.manifest.Sequence); err != nil {
 		return err
 	}
 	if err := s.durable.Store.Commit(ctx, *j.manifest); err != nil {
 		return err
 	}
-	return s.durable.Committed(ctx, j.manifest.Sequence)
+	return s.durable.Outbox.Committed(ctx, j.manifest.Sequence)
 }
 
 // whole makes a checkpoint of everything as it is now and waits until it is committed.
