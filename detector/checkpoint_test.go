@@ -1,6 +1,7 @@
 package detector
 
 import (
+	stdcmp "cmp"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -180,7 +181,7 @@ func TestKilledAnywhere(t *testing.T) {
 			want := s.run(t, plainRun)
 			for seed := range uint64(8) {
 				m := &mortal{
-					t: t, set: parseRules(t, s.rules), options: Options{Disorder: 2 * time.Second, Lanes: 8, Workers: 2},
+					t: t, set: parseRules(t, s.rules), options: Options{Disorder: 2 * time.Second, Lanes: stdcmp.Or(s.lanes, 8), Workers: 2, Limits: s.limits},
 					inputs: map[event.Partition][]event.Event{{Topic: "test"}: s.events}, random: rand.New(rand.NewPCG(seed, 7)),
 				}
 				if diff := cmp.Diff(want, m.run()); diff != "" {

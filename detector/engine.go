@@ -362,6 +362,9 @@ func (e *Engine) prepareAgain() {
 	preparer := e.NewPreparer()
 	for _, p := range e.partitions.list {
 		for _, pr := range p.pending {
+			if pr.left == 0 { // applied, before an earlier batch was
+				continue
+			}
 			again := preparer.PrepareCopies(pr.batch, pr.kinds, pr.meant)
 			pr.program, pr.masks, pr.keys = again.program, again.masks, again.keys
 		}

@@ -2,6 +2,7 @@ package detector
 
 import (
 	"bufio"
+	stdcmp "cmp"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -80,6 +81,8 @@ type scenario struct {
 	rules   []byte
 	events  []event.Event // in the order of their arrival
 	want    []string
+	limits  Limits // from the part "limits"; shares of lanes matter to them, so such a scenario runs on one lane
+	lanes   int    // 0: as the variant says
 }
 
 func loadScenario(t *testing.T, file string) *scenario {
@@ -98,6 +101,8 @@ func loadScenario(t *testing.T, file string) *scenario {
 			s.rules = f.Data
 		case "traffic":
 			s.events = parseTraffic(t, string(f.Data))
+		case "limits":
+			s.limits, s.lanes = parseLimits(t, string(f.Data)), 1
 		case "alerts":
 			for line := range strings.Lines(string(f.Data)) {
 				s.want = append(s.want, strings.TrimSuffix(line, "\n"))
@@ -107,6 +112,21 @@ func loadScenario(t *testing.T, file string) *scenario {
 		}
 	}
 	return s
+}
+
+// parseLimits reads the most entities of kinds, one a line: "client_id 64".
+func parseLimits(t *testing.T, text string) Limits {
+	t.Helper()
+	l := Limits{Entities: map[string]int{}}
+	for line := range strings.Lines(text) {
+		var kind string
+		var n int
+		if _, err := fmt.Sscan(line, &kind, &n); err != nil {
+			t.Fatalf("limits: %q: %v", line, err)
+		}
+		l.Entities[kind] = n
+	}
+	return l
 }
 
 func (s *scenario) write(t *testing.T, file string, got []*alert.Alert) {
@@ -130,7 +150,7 @@ func (s *scenario) write(t *testing.T, file string, got []*alert.Alert) {
 func (s *scenario) run(t *testing.T, v variant) []*alert.Alert {
 	t.Helper()
 	set := parseRules(t, s.rules)
-	e := New(set, Options{Disorder: 2 * time.Second, Lanes: v.lanes, Workers: v.workers})
+	e := New(set, Options{Disorder: 2 * time.Second, Lanes: stdcmp.Or(s.lanes, v.lanes), Workers: v.workers, Limits: s.limits})
 	input := event.Partition{Topic: "test"}
 	var all []*alert.Alert
 	for from := 0; from < len(s.events); from += v.batch {
@@ -155,7 +175,7 @@ func (s *scenario) run(t *testing.T, v variant) []*alert.Alert {
 	return append(all, e.Flush()...)
 }
 
-func parseRules(t *testing.T, text []byte) *rules.Set {
+func parseRules(t testing.TB, text []byte) *rules.Set {
 	t.Helper()
 	set, err := rules.Parse(rules.File{Name: "rules.yaml", Data: text})
 	if err != nil {
