@@ -72,6 +72,7 @@ type mortal struct {
 	at     int // versions raised before the cut under way
 	raised []*alert.Alert
 	known  map[string]bool // versions in raised that an engine may raise again
+	left   []string        // what the engine knew before the end
 }
 
 func (m *mortal) feed(p event.Partition, n int) {
@@ -164,6 +165,7 @@ func (m *mortal) run() []*alert.Alert {
 			m.kill()
 		}
 	}
+	m.left = contents(m.engine)
 	m.take(m.engine.Flush())
 	return m.raised
 }

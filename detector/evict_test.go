@@ -66,6 +66,7 @@ func TestSameEvictionsHoweverFed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := &scenario{rules: []byte(pressedRules), events: crowd(1, 3000), limits: limits, lanes: 1}
 			want := s.run(t, plainRun)
+			left := s.left
 			s.limits = Limits{}
 			if free := s.run(t, plainRun); cmp.Equal(free, want) {
 				t.Fatal("the limits make no difference: the test is too easy")
@@ -74,6 +75,9 @@ func TestSameEvictionsHoweverFed(t *testing.T) {
 			for _, v := range variants {
 				if diff := cmp.Diff(lines(want), lines(s.run(t, v))); diff != "" {
 					t.Errorf("with %s the alerts differ (-plain +%s):\n%.2000s", v.name, v.name, diff)
+				}
+				if diff := cmp.Diff(left, s.left); diff != "" {
+					t.Errorf("with %s other entities are left (-plain +%s):\n%.2000s", v.name, v.name, diff)
 				}
 			}
 		})
@@ -93,6 +97,9 @@ func TestSameEvictionsWhenKilled(t *testing.T) {
 				}
 				if diff := cmp.Diff(lines(want), lines(m.run())); diff != "" {
 					t.Fatalf("seed %d: the alerts differ (-undisturbed +killed):\n%.2000s", seed, diff)
+				}
+				if diff := cmp.Diff(s.left, m.left); diff != "" {
+					t.Fatalf("seed %d: other entities are left (-undisturbed +killed):\n%.2000s", seed, diff)
 				}
 			}
 		})

@@ -83,6 +83,8 @@ type scenario struct {
 	want    []string
 	limits  Limits // from the part "limits"; shares of lanes matter to them, so such a scenario runs on one lane
 	lanes   int    // 0: as the variant says
+
+	left []string // what the last run knew before its end, see [contents]
 }
 
 func loadScenario(t *testing.T, file string) *scenario {
@@ -172,7 +174,22 @@ func (s *scenario) run(t *testing.T, v variant) []*alert.Alert {
 			recode(t, e)
 		}
 	}
+	all = append(all, e.Advance()...)
+	s.left = contents(e)
 	return append(all, e.Flush()...)
+}
+
+// contents lists the entities of an engine and what decides over their eviction.
+func contents(e *Engine) (all []string) {
+	for _, l := range e.lanes {
+		for i, g := range l.program.groups {
+			all = append(all, fmt.Sprintf("%s: hand %x", g.kind, l.pressures[i].hand))
+			l.tables[i].each(func(n *entity) {
+				all = append(all, fmt.Sprintf("%s %s: seen %d, %d hits, %d bytes", g.kind, n.name, n.seen, n.hits, n.bytes))
+			})
+		}
+	}
+	return all
 }
 
 func parseRules(t testing.TB, text []byte) *rules.Set {
