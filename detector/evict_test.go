@@ -94,6 +94,7 @@ func TestSameEvictionsWhenKilled(t *testing.T) {
 				m := &mortal{
 					t: t, set: parseRules(t, s.rules), options: Options{Disorder: 2 * time.Second, Lanes: 1, Workers: 1, Limits: limits},
 					inputs: map[event.Partition][]event.Event{{Topic: "test"}: s.events}, random: rand.New(rand.NewPCG(seed, 7)),
+					saves: 150, // or none would be complete before the next kill
 				}
 				if diff := cmp.Diff(lines(want), lines(m.run())); diff != "" {
 					t.Fatalf("seed %d: the alerts differ (-undisturbed +killed):\n%.2000s", seed, diff)
