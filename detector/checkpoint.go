@@ -46,10 +46,12 @@ const (
 )
 
 // saving is a lane's part in checkpoints. The fields of entities that belong to it: changed is the epoch of the latest change,
-// saved the epoch of the latest cut for which the entity was encoded.
+// saved the epoch of the latest cut for which the entity was encoded, 0 when no store has it.
 type saving struct {
-	epoch   uint32    // number of cuts so far
+	tracked bool      // there was a cut: before the first one nothing has to be noted, for it takes everything
+	epoch   uint32    // number of cuts so far, from 1
 	changed []*entity // since the latest cut, each once
+	dead    int       // of these, at least
 	gone    []goneEntity
 
 	// Of the checkpoint under way:
@@ -75,7 +77,7 @@ type goneEntity struct {
 // change is called before anything of the entity changes.
 func (l *lane) change(n *entity) {
 	s := &l.saving
-	if n.changed == s.epoch {
+	if n.changed == s.epoch || !s.tracked {
 		return
 	}
 	if s.active && n.saved != s.epoch && (s.base || n.changed == s.epoch-1) {
@@ -87,15 +89,33 @@ func (l *lane) change(n *entity) {
 
 // begin is called for an entity that has just been made.
 func (l *lane) begin(n *entity) {
-	n.changed, n.saved = l.saving.epoch, l.saving.epoch
-	l.saving.changed = append(l.saving.changed, n)
+	if s := &l.saving; s.tracked {
+		n.changed = s.epoch
+		s.changed = append(s.changed, n)
+	}
 }
 
 // dropped is called when an entity has been taken out of its table.
 func (l *lane) dropped(groupIndex int, n *entity) {
 	l.change(n)
-	l.saving.gone = append(l.saving.gone, goneEntity{l.program.groups[groupIndex].number, n.key})
+	s := &l.saving
+	if n.saved != 0 {
+		s.gone = append(s.gone, goneEntity{l.program.groups[groupIndex].number, n.key})
+	}
 	n.key, n.cells = entityKey{}, nil // a timer may still point to it
+	if s.tracked {
+		s.bury()
+	}
+}
+
+// bury keeps entities that came and went between two cuts from taking memory until the next one: a flood brings millions.
+func (s *saving) bury() {
+	const few = 1024
+	if s.dead++; s.dead < few || 2*s.dead < len(s.changed) {
+		return
+	}
+	s.changed = slices.DeleteFunc(s.changed, func(n *entity) bool { return n.key == entityKey{} })
+	s.dead = 0
 }
 
 // cut begins the lane's part of a checkpoint.
@@ -111,6 +131,7 @@ func (l *lane) cut(whole bool) (base bool) {
 		s.todoes, s.gone = s.gone, nil
 	}
 	s.epoch++
+	s.tracked, s.dead = true, 0
 	s.active, s.base, s.err = true, base, nil
 	s.chunk = append(s.chunk[:0], chunkVersion)
 	s.chunk = binary.AppendUvarint(s.chunk, uint64(len(s.todoes)))

@@ -63,6 +63,7 @@ type mortal struct {
 	options Options
 	inputs  map[event.Partition][]event.Event // by offset
 	random  *rand.Rand
+	saves   int // entities at a time, fewer than this; 0: four
 
 	engine *Engine
 	fed    map[event.Partition]int64 // offset to feed next
@@ -159,7 +160,7 @@ func (m *mortal) run() []*alert.Alert {
 	m.kill()
 	for kills := 0; !m.finished(); {
 		m.feed(inputs[m.random.IntN(len(inputs))], 1+m.random.IntN(12))
-		m.checkpoint(m.random.IntN(4))
+		m.checkpoint(m.random.IntN(stdcmp.Or(m.saves, 4)))
 		if m.random.IntN(12) == 0 && kills < 40 {
 			kills++
 			m.kill()

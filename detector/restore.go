@@ -199,6 +199,7 @@ func (lr *laneReader) addEntity(r *wire.Reader) error {
 	if t == nil {
 		return nil // no rule watches its kind any more
 	}
+	n.saved = 1 // the store has it
 	if old := t.get(n.key); old != nil {
 		*old = *n
 		return nil
@@ -210,6 +211,7 @@ func (lr *laneReader) addEntity(r *wire.Reader) error {
 // wind sets the lane's clockwork, which was at now: the ticks, the timers of what was restored, and its size as it was
 // measured then.
 func (l *lane) wind(now event.Time) {
+	l.saving.tracked = true
 	l.resume(now)
 	for g := range l.tables {
 		for _, n := range l.tables[g].all() {
