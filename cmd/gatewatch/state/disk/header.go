@@ -30,14 +30,17 @@ func newHeader(version string, now time.Time) header {
 	return header{Format: Format, Seed: binary.LittleEndian.Uint64(seed[:]), Created: now.UTC(), Version: version}
 }
 
-// readHeader returns what is written, or writes a new header to an empty folder.
-func readHeader(db *pebble.DB, o Options) (header, error) {
+// readHeader returns what is written, or writes a new header to a folder without tables.
+func readHeader(db *pebble.DB, o Options, inhabited bool) (header, error) {
 	value, ok, err := get(db, headerKey)
 	if err != nil {
 		return header{}, err
 	}
 	if ok {
 		return parseHeader(value, o.Dir)
+	}
+	if inhabited {
+		return header{}, damaged(o.Dir, errors.New("there are tables and no header"))
 	}
 	if o.readOnly {
 		return header{}, ErrAbsent

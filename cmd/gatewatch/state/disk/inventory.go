@@ -80,7 +80,7 @@ func parseRuns(data []byte) (runs []run, err error) {
 		for i := range n {
 			var used int
 			if n[i], used = binary.Uvarint(data); used <= 0 {
-				return nil, fmt.Errorf("%w: list of chunks ends early", state.ErrCorrupt)
+				return nil, fmt.Errorf("list of chunks %w: it ends early", errUnreadable)
 			}
 			data = data[used:]
 		}

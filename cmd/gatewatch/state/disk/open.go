@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -29,7 +30,7 @@ func open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		dir: o.Dir, log: o.Log, metrics: m, slack: o.slack, full: newFullDisk(o, m.full), failure: newFailure(),
+		dir: o.Dir, log: o.Log, metrics: m, slack: o.slack, readOnly: o.readOnly, full: newFullDisk(o, m.full), failure: newFailure(),
 		cut: newTurn(), appending: newTurn(), settling: newTurn(), settled: map[string]uint64{},
 	}
 	s.fs = &guardFS{FS: o.FS, disk: s.full, failure: s.failure}
@@ -45,10 +46,14 @@ func (s *Store) start(o Options) error {
 	if err := s.acquire(o); err != nil {
 		return err
 	}
+	inhabited, err := s.hasTables()
+	if err != nil {
+		return errors.Join(err, s.lock.Close())
+	}
 	if err := s.openDatabase(o); err != nil {
 		return errors.Join(err, s.lock.Close())
 	}
-	if err := s.read(o); err != nil {
+	if err := s.read(o, inhabited); err != nil {
 		return errors.Join(err, s.release())
 	}
 	s.fs.running.Store(true)
@@ -83,26 +88,35 @@ func (s *Store) openDatabase(o Options) (err error) {
 	if errors.Is(err, pebble.ErrDBDoesNotExist) {
 		return ErrAbsent
 	}
+	if errors.Is(err, os.ErrNotExist) { // a table that the list of tables has
+		return damaged(s.dir, err)
+	}
 	if strings.Contains(err.Error(), "unknown format major version") { // the library has no sentinel for it
 		return versionError(s.dir, err.Error())
 	}
 	return diagnose(s.dir, err)
 }
 
+// hasTables says whether the folder has tables, before the database removes those that are not on its list.
+func (s *Store) hasTables() (bool, error) {
+	names, err := s.fs.List(s.dir)
+	return slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, ".sst") }), err
+}
+
 // read takes over what the folder says, and removes what was staged and never committed.
-func (s *Store) read(o Options) (err error) {
-	if s.header, err = readHeader(s.db, o); err != nil {
-		return err
+func (s *Store) read(o Options, inhabited bool) (err error) {
+	if s.header, err = readHeader(s.db, o, inhabited); err != nil {
+		return s.diagnose(err)
 	}
 	if s.latest, err = readRecord(s.db); err != nil {
-		return err
+		return s.diagnose(err)
 	}
-	if err := s.readOutbox(); err != nil {
-		return err
+	if err := errors.Join(s.readOutbox(), s.checkSeal()); err != nil {
+		return s.diagnose(err)
 	}
 	if o.readOnly {
 		return nil
 	}
 	s.metrics.look(s.db)
-	return s.prepareStaging()
+	return errors.Join(s.breakSeal(), s.prepareStaging())
 }

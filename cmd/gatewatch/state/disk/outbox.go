@@ -57,7 +57,7 @@ func (s *Store) readSettled() (err error) {
 
 func number(value []byte) (uint64, error) {
 	if len(value) != 8 {
-		return 0, fmt.Errorf("%w: a sequence of %d bytes", state.ErrCorrupt, len(value))
+		return 0, fmt.Errorf("sequence %w: it has %d bytes", errUnreadable, len(value))
 	}
 	return binary.BigEndian.Uint64(value), nil
 }

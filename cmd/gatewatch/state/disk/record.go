@@ -56,7 +56,7 @@ func (r record) encode() ([]byte, error) {
 func parseRecord(value []byte) (r record, err error) {
 	var j recordJSON
 	if err := json.Unmarshal(value, &j); err != nil {
-		return r, fmt.Errorf("%w: parse manifest: %v", state.ErrCorrupt, err)
+		return r, fmt.Errorf("manifest %w: %v", errUnreadable, err)
 	}
 	r.Manifest = state.Manifest{Number: j.Number, At: j.At, Sequence: j.Sequence, Lanes: j.Lanes, Bases: j.Bases, Engine: j.Engine,
 		Positions: make(map[event.Partition]int64, len(j.Positions))}
@@ -88,7 +88,7 @@ func readRecord(db *pebble.DB) (r record, err error) {
 		return r, err
 	}
 	if key := chunkKey(r.Manifest.Number, manifestIndex); string(iterator.Key()) != string(key) {
-		return r, fmt.Errorf("%w: the last of the chunks is %x, not manifest %x", state.ErrCorrupt, iterator.Key(), key)
+		return r, fmt.Errorf("checkpoint %w: its last key is %x, not that of manifest %x", errUnreadable, iterator.Key(), key)
 	}
 	return r, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -61,6 +62,9 @@ func (s *Store) Stage(ctx context.Context, c state.Chunk) error {
 }
 
 func (s *Store) startStage() (err error) {
+	if s.readOnly {
+		return pebble.ErrReadOnly
+	}
 	if s.stage == nil {
 		s.stage, err = s.newStage(s.latest.Manifest.Number + 1)
 	}

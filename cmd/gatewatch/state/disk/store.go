@@ -37,7 +37,8 @@ var (
 	// ErrAbsent says that there is no state in the folder, where one was to be read.
 	ErrAbsent = errors.New("no state")
 
-	errFull = errors.New("the disk is full")
+	errFull       = errors.New("the disk is full")
+	errUnreadable = errors.New("cannot be read")
 )
 
 // Store is a [state.Store] in a folder.
@@ -45,19 +46,21 @@ var (
 // A full disk is waited for; any other failure to write makes this and every later call fail, because what the operating
 // system did with the data is unknown: a new process that opens the folder finds what was durable.
 type Store struct {
-	dir     string
-	fs      *guardFS
-	db      *pebble.DB
-	lock    *pebble.Lock
-	cache   *pebble.Cache
-	tables  sstable.WriterOptions
-	slack   uint64
-	header  header
-	log     *slog.Logger
-	metrics *metrics
-	full    *fullDisk
-	failure *failure
-	tasks   tasks
+	dir    string
+	fs     *guardFS
+	db     *pebble.DB
+	lock   *pebble.Lock
+	cache  *pebble.Cache
+	tables sstable.WriterOptions
+	slack  uint64
+
+	readOnly bool
+	header   header
+	log      *slog.Logger
+	metrics  *metrics
+	full     *fullDisk
+	failure  *failure
+	tasks    tasks
 
 	cut    turn   // of Load, Stage and Commit: owns the next three
 	latest record // of the last commit
@@ -102,11 +105,19 @@ func (s *Store) Close() error {
 func (s *Store) failed() error { return fmt.Errorf("write state in %s: %w", s.dir, s.failure.err) }
 
 func (s *Store) release() error {
+	var err error
 	if s.stage != nil {
 		s.stage.abandon()
 	}
-	err := s.db.Close()
+	sealing := s.fs.running.Load() && !s.readOnly
+	if sealing {
+		err = s.db.Flush() // the checksums of tables cover more than those of the log
+	}
+	err = errors.Join(err, s.db.Close())
 	s.cache.Unref()
+	if sealing && err == nil {
+		err = s.writeSeal()
+	}
 	if err := errors.Join(err, s.lock.Close()); err != nil {
 		return fmt.Errorf("close state in %s: %w", s.dir, s.diagnose(err))
 	}
@@ -117,10 +128,10 @@ func (s *Store) release() error {
 func (s *Store) diagnose(err error) error { return diagnose(s.dir, err) }
 
 func diagnose(dir string, err error) error {
-	if err == nil || errors.Is(err, state.ErrCorrupt) || !pebble.IsCorruptionError(err) {
-		return err
+	if !errors.Is(err, state.ErrCorrupt) && (errors.Is(err, errUnreadable) || pebble.IsCorruptionError(err)) {
+		return damaged(dir, err)
 	}
-	return damaged(dir, err)
+	return err
 }
 
 func damaged(dir string, err error) error {
