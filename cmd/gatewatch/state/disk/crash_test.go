@@ -60,6 +60,9 @@ func crashEverywhere(t *testing.T, seed uint64, unsynced int) (crashes []crash, 
 		crashes = append(crashes, c)
 		return nil
 	}
+	if err := mustOpen(t, small(fs)).Close(); err != nil { // what it leaves behind must not be taken for what comes
+		t.Fatal(err)
+	}
 	s := mustOpen(t, small(injected(fs, watch)))
 	mu.Lock()
 	p, started = newScript(seed, s), true
