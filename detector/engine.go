@@ -328,6 +328,15 @@ func (e *Engine) Next(id event.Partition) int64 {
 	return 0
 }
 
+// Inputs returns every partition that something is known of, with the offset from which it is to be read on.
+func (e *Engine) Inputs() map[event.Partition]int64 {
+	all := map[event.Partition]int64{}
+	for _, p := range e.partitions.list {
+		all[p.id] = p.next
+	}
+	return all
+}
+
 // PendingEvents returns how many events of the partition wait for the watermark, and whether others wait for the partition.
 func (e *Engine) PendingEvents(id event.Partition) (events int, holdsBack bool) {
 	p := e.partitions.byID[id]

@@ -2,7 +2,6 @@ package detector
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/zeebo/xxh3"
 
@@ -80,7 +79,7 @@ func compile(set *rules.Set, old *program, ids *slots, kinds *numbers, o Options
 		} else {
 			w.detection = newDetection(r, o)
 		}
-		g := p.groupFor(r.By, kinds, o.Seed)
+		g := p.groupFor(r, kinds, o.Seed)
 		w.kind = g.kind
 		g.mask[i>>6] |= 1 << (i & 63)
 		g.rest = min(g.rest, max(event.Time(r.Window.Milliseconds()), minRest))
@@ -117,16 +116,12 @@ func ordered(d rules.Detection) bool {
 	return false
 }
 
-func (p *program) groupFor(by []event.Field, kinds *numbers, seed uint64) *group {
-	names := make([]string, len(by))
-	for i, f := range by {
-		names[i] = f.String()
-	}
-	kind := strings.Join(names, "+")
+func (p *program) groupFor(r *rules.Rule, kinds *numbers, seed uint64) *group {
+	kind := r.EntityKind()
 	if i := p.group(kind); i >= 0 {
 		return p.groups[i]
 	}
-	g := &group{kind: kind, number: kinds.of(kind), fields: by, mask: make([]uint64, p.words), seed: kindSeed(kind, seed), rest: endOfTime}
+	g := &group{kind: kind, number: kinds.of(kind), fields: r.By, mask: make([]uint64, p.words), seed: kindSeed(kind, seed), rest: endOfTime}
 	p.groups = append(p.groups, g)
 	return g
 }

@@ -48,6 +48,10 @@ type Options struct {
 	Metrics     *Metrics  // nil: none
 	Log         *slog.Logger
 
+	// Positions returns the offsets from which the source is to be read again; nil: those of the engine's inputs. The owner of
+	// the engine calls it.
+	Positions func() map[event.Partition]int64
+
 	// MaxPending is how many events of one partition may wait for the watermark before the partition is no longer read, unless
 	// the watermark waits for that very partition.
 	MaxPending int
@@ -84,7 +88,7 @@ func New(o Options) *Pipeline {
 	}
 	m := o.Metrics.open()
 	return &Pipeline{o: o, meter: m, inbox: make(chan func(context.Context) error, inboxSize), done: make(chan struct{}), gates: newGates(),
-		away: map[event.Partition]bool{}, through: o.Durable.last(), saver: newSaver(o.Durable, o.Engine, m)}
+		away: map[event.Partition]bool{}, through: o.Durable.last(), saver: newSaver(o, m)}
 }
 
 // ErrStopped says that the pipeline no longer runs.

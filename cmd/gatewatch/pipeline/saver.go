@@ -22,6 +22,7 @@ type Durable struct {
 	Outbox   *state.Outbox // of the store
 	Feed     *sinks.Feed   // of the outbox
 	Restored *Restored     // what the store held
+	Peers    func() int    // number of pipelines of the process; nil: this one is alone
 }
 
 // last is the sequence of the last record that the outbox has.
@@ -41,8 +42,10 @@ type saver struct {
 	durable *Durable
 	engine  *detector.Engine
 	metrics *meter
-	jobs    chan job
-	results chan result // one for each manifest
+	// positions are the source's, nil when they are the engine's own.
+	positions func() map[event.Partition]int64
+	jobs      chan job
+	results   chan result // one for each manifest
 
 	encoding bool // entities are still to be encoded
 	writing  bool // a manifest was handed over and no result has come
@@ -74,11 +77,12 @@ const (
 	pauseGoal = 8 * time.Millisecond
 )
 
-func newSaver(d *Durable, e *detector.Engine, m *meter) *saver {
+func newSaver(o Options, m *meter) *saver {
+	d := o.Durable
 	if d == nil {
 		return nil
 	}
-	return &saver{durable: d, engine: e, metrics: m, number: d.Restored.Manifest.Number, jobs: make(chan job, backlog), results: make(chan result, 1), pace: 1024}
+	return &saver{durable: d, engine: o.Engine, positions: o.Positions, metrics: m, number: d.Restored.Manifest.Number, jobs: make(chan job, backlog), results: make(chan result, 1), pace: 1024}
 }
 
 // due reports whether it is time for a checkpoint.
@@ -91,6 +95,9 @@ func (s *saver) busy() bool { return s.encoding || s.writing }
 // begin makes the cut. through is the sequence of the last alert that was raised.
 func (s *saver) begin(now time.Time, through uint64) {
 	cut := s.engine.Cut()
+	if s.positions != nil {
+		cut.Positions = s.positions()
+	}
 	s.number++
 	s.manifest = state.Manifest{
 		Number: s.number, Engine: cut.Meta, Positions: cut.Positions, Sequence: through, At: now, Lanes: cut.Lanes, Bases: cut.Bases,
@@ -146,7 +153,11 @@ func (s *saver) finished(r result) error {
 	now := time.Now()
 	s.metrics.committed(r, now.Sub(s.began))
 	s.next = s.began.Add(s.durable.Interval)
-	if rest := s.began.Add(share * (s.spent + r.took/2)); rest.After(s.next) {
+	parts := time.Duration(share)
+	if s.durable.Peers != nil {
+		parts *= time.Duration(max(1, s.durable.Peers()))
+	}
+	if rest := s.began.Add(parts * (s.spent + r.took/2)); rest.After(s.next) {
 		s.next = rest
 	}
 	return nil
@@ -243,7 +254,7 @@ func (p *Pipeline) checkpointed(ctx context.Context, r result) error {
 	}
 	next := map[event.Partition]int64{}
 	for id, offset := range r.manifest.Positions {
-		if offset > 0 && slices.Contains(p.gates.partitions(), id) {
+		if offset > 0 && (p.o.Positions != nil || slices.Contains(p.gates.partitions(), id)) {
 			next[id] = offset
 		}
 	}
