@@ -32,6 +32,7 @@ type config struct {
 	Route           router.Config     `yaml:"route"`
 	Rules           rulesConfig       `yaml:"rules"`
 	Engine          engineConfig      `yaml:"engine"`
+	Limits          limitsConfig      `yaml:"limits"`
 	DeadLetters     deadLettersConfig `yaml:"dead_letters"`
 	Sinks           sinksConfig       `yaml:"sinks"`
 	HTTP            httpConfig        `yaml:"http"`
@@ -102,6 +103,7 @@ func defaultConfig() config {
 		Route:       router.DefaultConfig(),
 		Rules:       rulesConfig{Watch: true, Paths: []string{}},
 		Engine:      engineConfig{Disorder: 2 * time.Second, MaxPendingEvents: 1 << 20},
+		Limits:      defaultLimits(),
 		DeadLetters: deadLettersConfig{File: "gatewatch-dead-letters.jsonl", MaxBytes: 256 << 20, Alerts: "gatewatch-refused-alerts.jsonl"},
 		Sinks: sinksConfig{
 			Stdout:     stdoutSink{Queue: sinks.DefaultConfig()},
@@ -168,6 +170,7 @@ func (c *config) validate() error {
 	section("geo", c.Geo.Validate())
 	section("route", c.Route.Validate())
 	section("engine", c.Engine.validate())
+	section("limits", c.Limits.validate())
 	section("dead_letters", c.DeadLetters.validate())
 	section("log", c.Log.validate())
 	if c.ShutdownTimeout <= 0 {

@@ -104,6 +104,7 @@ func (s *service) build(ctx context.Context) error {
 		return err
 	}
 	warnBlind(s.log, s.rules.set, s.geo)
+	s.config.Limits.warnUnknown(s.log, s.rules.set)
 	if s.config.Ingest.PrivacyKey == "" {
 		s.log.Warn("pseudonyms are made with a key that everybody knows; set ingest.privacy_key to {env: NAME} or {file: PATH}")
 	}
@@ -168,7 +169,7 @@ func (s *service) connect() error {
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
-	engine := detector.New(s.rules.set, s.config.Engine.options())
+	engine := detector.New(s.rules.set, s.config.engineOptions())
 	s.pipeline = pipeline.New(pipeline.Options{
 		Engine: engine, Delivery: s.queue.Attach(nil), DeadLetters: letters, Committer: s.source, Metrics: metrics, Log: s.log,
 		MaxPending: s.config.Engine.MaxPendingEvents,
@@ -176,6 +177,7 @@ func (s *service) connect() error {
 	s.rules.onReload = func(ctx context.Context) error {
 		decoding.use(s.rules.set)
 		warnBlind(s.log, s.rules.set, s.geo)
+		s.config.Limits.warnUnknown(s.log, s.rules.set)
 		return s.pipeline.Reload(ctx, s.rules.set)
 	}
 	return nil
