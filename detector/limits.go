@@ -52,6 +52,22 @@ func (l Limits) Validate() error {
 // leastBytes is the smallest limit on memory: what 64 lanes have at least.
 const leastBytes = 64 * fewestBytes
 
+// Share returns the limits of one of n engines that share a machine.
+func (l Limits) Share(n int) Limits {
+	share := Limits{Entities: map[string]int{}, Values: l.Values}
+	for kind, most := range l.Entities {
+		if most > 0 {
+			share.Entities[kind] = max(1, most/n)
+		} else {
+			share.Entities[kind] = 0
+		}
+	}
+	if l.Bytes > 0 {
+		share.Bytes = max(1, l.Bytes/int64(n))
+	}
+	return share
+}
+
 // entities returns how many entities of the kind one of so many lanes may have.
 func (l Limits) entities(kind string, lanes int) int {
 	n, ok := l.Entities[kind]

@@ -33,6 +33,7 @@ type config struct {
 	Rules           rulesConfig       `yaml:"rules"`
 	Engine          engineConfig      `yaml:"engine"`
 	State           stateConfig       `yaml:"state"`
+	Limits          limitsConfig      `yaml:"limits"`
 	DeadLetters     deadLettersConfig `yaml:"dead_letters"`
 	Sinks           sinksConfig       `yaml:"sinks"`
 	HTTP            httpConfig        `yaml:"http"`
@@ -106,6 +107,7 @@ func defaultConfig() config {
 		Rules:       rulesConfig{Watch: true, Paths: []string{}},
 		Engine:      engineConfig{Disorder: 2 * time.Second, MaxPendingEvents: 1 << 20},
 		State:       stateConfig{Location: defaultState, Interval: 5 * time.Second},
+		Limits:      defaultLimits(),
 		DeadLetters: deadLettersConfig{File: "gatewatch-dead-letters.jsonl", MaxBytes: 256 << 20, Alerts: "gatewatch-refused-alerts.jsonl"},
 		Sinks: sinksConfig{
 			Stdout:     stdoutSink{Queue: sinks.DefaultConfig()},
@@ -174,6 +176,7 @@ func (c *config) validate() error {
 	section("route", c.Route.Validate())
 	section("engine", c.Engine.validate())
 	section("state", c.State.validate())
+	section("limits", c.Limits.validate())
 	section("dead_letters", c.DeadLetters.validate())
 	section("log", c.Log.validate())
 	if c.ShutdownTimeout <= 0 {

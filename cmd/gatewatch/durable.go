@@ -40,7 +40,7 @@ func (s *service) restore(ctx context.Context) (*pipeline.Durable, error) {
 // remember makes an engine of what the store holds, and a feed of its outbox.
 func (s *service) remember(ctx context.Context, store state.Store) (*pipeline.Durable, error) {
 	outbox := state.NewOutbox(store)
-	restored, err := pipeline.Restore(ctx, store, outbox, s.rules.set, s.config.Engine.options())
+	restored, err := pipeline.Restore(ctx, store, outbox, s.rules.set, s.config.engineOptions())
 	if err != nil {
 		return nil, err
 	}

@@ -97,6 +97,7 @@ func replay(ctx context.Context, f replayFlags, names []string, stdin io.Reader,
 		return err
 	}
 	warnBlind(log, set, databases)
+	c.Limits.warnUnknown(log, set)
 	decoding := newDecoding(c.Ingest, databases, nil)
 	decoding.use(set)
 	progress := newProgress(stderr)
@@ -110,7 +111,7 @@ func replay(ctx context.Context, f replayFlags, names []string, stdin io.Reader,
 
 	out := &alertWriter{w: bufio.NewWriterSize(stdout, 1<<16)}
 	rejected := &rejectCounter{}
-	engine := detector.New(set, c.Engine.options())
+	engine := detector.New(set, c.engineOptions())
 	p := pipeline.New(pipeline.Options{
 		Engine: engine, Delivery: out, DeadLetters: rejected, MaxPending: c.Engine.MaxPendingEvents, Log: log,
 	})
@@ -135,12 +136,12 @@ func openGeo(c geo.Config, o geo.Options) (*geo.Databases, error) {
 	return databases, nil
 }
 
-// options are the engine's settings.
-func (c engineConfig) options() detector.Options {
+// engineOptions are the engine's settings.
+func (c *config) engineOptions() detector.Options {
 	o := detector.DefaultOptions()
-	o.Disorder = c.Disorder
-	if c.Workers > 0 {
-		o.Workers = c.Workers
+	o.Disorder, o.Limits = c.Engine.Disorder, c.Limits.limits()
+	if c.Engine.Workers > 0 {
+		o.Workers = c.Engine.Workers
 	}
 	return o
 }

@@ -105,6 +105,7 @@ func (s *service) build(ctx context.Context) error {
 		return err
 	}
 	warnBlind(s.log, s.rules.set, s.geo)
+	s.config.Limits.warnUnknown(s.log, s.rules.set)
 	if s.config.Ingest.PrivacyKey == "" {
 		s.log.Warn("pseudonyms are made with a key that everybody knows; set ingest.privacy_key to {env: NAME} or {file: PATH}")
 	}
@@ -183,6 +184,7 @@ func (s *service) connect(ctx context.Context) error {
 	s.rules.onReload = func(ctx context.Context) error {
 		decoding.use(s.rules.set)
 		warnBlind(s.log, s.rules.set, s.geo)
+		s.config.Limits.warnUnknown(s.log, s.rules.set)
 		return s.pipeline.Reload(ctx, s.rules.set)
 	}
 	return nil

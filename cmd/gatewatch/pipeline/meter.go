@@ -79,16 +79,18 @@ func (m *meter) close() {
 // totals is figures of several pipelines added up.
 type totals struct {
 	events, late, skipped uint64
-	rules                 map[string]detector.RuleStats // by id
+	rules                 map[string]detector.RuleStats  // by id
+	evicted               map[string]detector.GroupStats // by kind: what was evicted, the rest is empty
 
 	pending          int
+	maxBytes         int64
 	groups           map[string]detector.GroupStats // by kind
 	live             []*rules.Rule
 	watermark, saved float64 // the earliest; 0: none
 }
 
 func newTotals() totals {
-	return totals{rules: map[string]detector.RuleStats{}, groups: map[string]detector.GroupStats{}}
+	return totals{rules: map[string]detector.RuleStats{}, evicted: map[string]detector.GroupStats{}, groups: map[string]detector.GroupStats{}}
 }
 
 // total adds up all pipelines.
@@ -99,6 +101,9 @@ func (m *Metrics) total() totals {
 	t.events, t.late, t.skipped = m.retired.events, m.retired.late, m.retired.skipped
 	for id, r := range m.retired.rules {
 		t.rules[id] = r
+	}
+	for kind, g := range m.retired.evicted {
+		t.evicted[kind] = g
 	}
 	for mt := range m.meters {
 		s := mt.snapshot.Load()
@@ -119,15 +124,23 @@ func (t *totals) count(s *snapshot) {
 		sum.Alerts += r.Alerts
 		t.rules[r.ID] = sum
 	}
+	for _, g := range s.stats.Groups {
+		sum := t.evicted[g.Kind]
+		sum.Evicted += g.Evicted
+		sum.EvictedSuspicious += g.EvictedSuspicious
+		t.evicted[g.Kind] = sum
+	}
 }
 
 // gauge adds what is true now.
 func (t *totals) gauge(s *snapshot) {
 	t.pending += s.stats.Pending
+	t.maxBytes += s.stats.MaxBytes
 	for _, g := range s.stats.Groups {
 		sum := t.groups[g.Kind]
 		sum.Entities += g.Entities
 		sum.Bytes += g.Bytes
+		sum.Limit += g.Limit
 		t.groups[g.Kind] = sum
 	}
 	if len(s.rules) > 0 {

@@ -33,6 +33,9 @@ var (
 	delayDesc     = desc("watermark_delay_seconds", "How far the watermark is behind the clock on the wall.")
 	entitiesDesc  = desc("entities", "Entities that something is known of.", "kind")
 	bytesDesc     = desc("entity_bytes", "Memory that the knowledge of entities takes.", "kind")
+	maxEntities   = desc("entities_max", "Limit of entities; 0: none.", "kind")
+	maxBytes      = desc("entity_bytes_max", "Limit of the memory that the knowledge of all entities takes; 0: none.")
+	evictedDesc   = desc("evictions_total", "Entities that were forgotten to stay within limits.", "kind", "suspicious")
 	matchesDesc   = desc("rule_matches_total", "Events that a rule looked at.", "rule")
 	alertsDesc    = desc("rule_alerts_total", "Versions of alerts that a rule raised.", "rule", "mode")
 	rulesDesc     = desc("rules", "Rules in use.", "mode")
@@ -85,7 +88,7 @@ func (m *Metrics) open() *meter {
 // Describe implements [prometheus.Collector].
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{eventsDesc, lateDesc, skippedDesc, pendingDesc, watermarkDesc, delayDesc, entitiesDesc,
-		bytesDesc, matchesDesc, alertsDesc, rulesDesc, savedDesc} {
+		bytesDesc, maxEntities, maxBytes, evictedDesc, matchesDesc, alertsDesc, rulesDesc, savedDesc} {
 		ch <- d
 	}
 }
@@ -113,7 +116,12 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for kind, g := range t.groups {
 		gauge(entitiesDesc, float64(g.Entities), kind)
 		gauge(bytesDesc, float64(g.Bytes), kind)
+		gauge(maxEntities, float64(g.Limit), kind)
+		evicted := t.evicted[kind]
+		counter(evictedDesc, evicted.Evicted-evicted.EvictedSuspicious, kind, "no")
+		counter(evictedDesc, evicted.EvictedSuspicious, kind, "yes")
 	}
+	gauge(maxBytes, float64(t.maxBytes))
 	modes := map[rules.Mode]int{rules.Enforce: 0, rules.Shadow: 0}
 	for _, r := range t.live {
 		modes[r.Mode]++
