@@ -15,6 +15,7 @@ import (
 	"github.com/gatewatch/gatewatch/detector"
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest"
+	"github.com/gatewatch/gatewatch/ingest/keyed"
 )
 
 // journal writes raw records and remembers what should come of them.
@@ -274,5 +275,23 @@ func TestConfig(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}
+	}
+}
+
+// More events than a record can have are told apart from what the reader would refuse.
+func TestTooManyEventsAreADeadLetter(t *testing.T) {
+	kept := &letters{}
+	r, c := direct(t, func(o *Options) { o.DeadLetters = kept })
+	b := &event.Batch{Partition: partition0, First: 0, Next: 2}
+	for i := range int32(keyed.MaxEvents + 2) {
+		b.Events = append(b.Events, event.Event{Time: 1_790_000_000_000, Index: i, ClientID: "c", Method: "POST", Path: "/", Route: "/"})
+	}
+	b.Events[len(b.Events)-1].Offset = 1
+	must(t, r.Assigned(t.Context(), map[event.Partition]int64{partition0: -1}))
+	must(t, r.Receive(t.Context(), b, nil))
+	reader := consume(t, c)
+	reader.until(t, "the other", func() bool { return len(reader.copies) == 1 })
+	if len(kept.all) != 1 || kept.all[0].Offset != 0 {
+		t.Errorf("dead letters %+v", kept.all)
 	}
 }
