@@ -86,9 +86,7 @@ func BenchmarkRoute(b *testing.B) {
 }
 
 func benchInput(b *testing.B) (*input, []*event.Batch) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(12, rawTopic))
-	must(b, err)
-	b.Cleanup(c.Close)
+	c := newCluster(b, kfake.NumBrokers(1), kfake.SeedTopics(12, rawTopic))
 	o := options(b, c)
 	o.Config.Partitions, o.Rules = 12, shipped(b)
 	r, err := New(o)

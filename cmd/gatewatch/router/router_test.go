@@ -74,9 +74,7 @@ func calls(n int) []byte {
 func TestNothingIsLostOrDoubled(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		t.Run(fmt.Sprint("late=", late), func(t *testing.T) {
-			c, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(3, rawTopic), kfake.GroupMinSessionTimeout(time.Millisecond))
-			must(t, err)
-			defer c.Close()
+			c := newCluster(t, kfake.NumBrokers(2), kfake.SeedTopics(3, rawTopic))
 			j := newJournal(t, c)
 			zombie, successor := start(t, c), start(t, c)
 			r := consume(t, c)
@@ -135,9 +133,7 @@ func waitFor(t *testing.T, what string, done func() bool) {
 
 // After SIGTERM nothing is written a second time: everything is committed.
 func TestEndsWithEverythingCommitted(t *testing.T) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, rawTopic))
-	must(t, err)
-	defer c.Close()
+	c := newCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(3, rawTopic))
 	j := newJournal(t, c)
 	a := start(t, c)
 	r := consume(t, c)
@@ -158,9 +154,7 @@ func TestEndsWithEverythingCommitted(t *testing.T) {
 // direct is a router without a source.
 func direct(t *testing.T, change func(*Options)) (*Router, *kfake.Cluster) {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, rawTopic))
-	must(t, err)
-	t.Cleanup(c.Close)
+	c := newCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, rawTopic))
 	o := options(t, c)
 	if change != nil {
 		change(&o)
