@@ -53,6 +53,7 @@ func (j *journal) write(t *testing.T, n int) {
 			e := &b.Events[i]
 			entities.Of(e, func(kind int, _ string) { j.want[copyOf{p, e.Offset, e.Index, entities.Kinds()[kind]}] = true })
 		}
+		b.Release()
 	}
 	must(t, j.client.ProduceSync(t.Context(), records...).FirstErr())
 }
