@@ -67,7 +67,7 @@ func (c *Chain) Known(p event.Partition) int64 {
 // Restore says what was known when a consumer stopped: known is what [Chain.Known] returned.
 func (c *Chain) Restore(p event.Partition, known int64) { *c.link(p) = link{known: known} }
 
-// Broken says that records of the keyed topic were deleted before they were read.
+// Broken says that records of the keyed topic were deleted before they were read, or could not be read.
 func (c *Chain) Broken() {
 	for _, l := range c.links {
 		l.broken = true

@@ -12,8 +12,8 @@ import (
 	"github.com/gatewatch/gatewatch/ingest/geo"
 )
 
-// maxUnpacked is the most that a record may hold, in bytes.
-const maxUnpacked = 64 << 20
+// maxUnpacked is the most that a record may hold, in bytes: events and a header.
+const maxUnpacked = MaxSize + 1<<20
 
 // Options are what a decoder works with.
 type Options struct {
@@ -52,6 +52,7 @@ type memory struct {
 const (
 	maxFree       = 64      // runs
 	maxFreeEvents = 1 << 12 // of one run
+	maxKept       = 4 << 20 // bytes for decompression
 )
 
 // NewDecoder makes a decoder.
@@ -99,6 +100,9 @@ func (d *Decoder) unpack(r *reader) (err error) {
 		if d.unpacker, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxUnpacked)); err != nil {
 			return fmt.Errorf("decompress record: %w", err)
 		}
+	}
+	if cap(d.unpacked) > maxKept {
+		d.unpacked = nil
 	}
 	if d.unpacked, err = d.unpacker.DecodeAll(r.rest, d.unpacked[:0]); err != nil {
 		return fmt.Errorf("%w: decompress: %w", ErrCorrupt, err)

@@ -18,9 +18,10 @@ type Header struct {
 	// before which everything was sent once this record is. Both are -1 when the router does not know yet where the raw
 	// partition begins, for it holds nothing.
 	From, Next int64
-	// Progress is the latest event time in the raw partition before Next; 0: none.
+	// Progress is the latest event time before Next that the router has seen in the raw partition; 0: none. A router that has
+	// just begun has seen less than the one before: readers keep the latest.
 	Progress event.Time
-	// CaughtUp is the wall-clock time at which the raw partition held nothing after Next; 0: it did.
+	// CaughtUp is the wall-clock time at which the raw partition held nothing from Next on; 0: nobody knows.
 	CaughtUp event.Time
 	// Written is the wall-clock time at which the record was made.
 	Written event.Time
@@ -41,8 +42,9 @@ type Input struct {
 
 // Bounds of what is read.
 const (
-	MaxKinds  = 64      // of entities: one bit each
-	MaxEvents = 1 << 16 // of one record
+	MaxKinds  = 64       // of entities: one bit each
+	MaxEvents = 1 << 16  // of one record
+	MaxSize   = 64 << 20 // of the events of one record, as [Encoder.Size] says, in bytes
 
 	maxInputs = 1 << 12
 )

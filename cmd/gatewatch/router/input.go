@@ -135,7 +135,7 @@ func (in *input) write(ctx context.Context, k int32, b *event.Batch, now time.Ti
 		n := in.fill(b, rest)
 		h := in.header(k, nextOf(b, rest, n), now)
 		value, err := in.encoder.Append(nil, &h)
-		if err == nil && len(value) > maxValue {
+		if err == nil && in.tooLarge(value) {
 			n = in.shrink(b, rest[:n])
 			h.Next = nextOf(b, rest, n)
 			value, err = in.encode(ctx, &h, b.Events[rest[0].event].Offset)

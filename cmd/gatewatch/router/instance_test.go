@@ -43,10 +43,19 @@ func parse(t testing.TB, text string) *rules.Set {
 	return set
 }
 
+func newCluster(t testing.TB, opts ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(append(opts, kfake.GroupMinSessionTimeout(time.Millisecond))...)
+	must(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
 func sourceConfig(c *kfake.Cluster, group string, topics ...string) kafka.Config {
 	config := kafka.DefaultConfig()
 	config.Brokers, config.Group, config.Topics = c.ListenAddrs(), group, topics
 	config.FetchWait, config.HeartbeatInterval, config.TopicInterval = 20*time.Millisecond, 20*time.Millisecond, 50*time.Millisecond
+	config.SessionTimeout, config.RevokeTimeout = 3*time.Second, time.Second // who dies does not say so
 	config.BatchEvents = 32
 	return config
 }

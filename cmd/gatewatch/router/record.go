@@ -29,20 +29,24 @@ func (in *input) header(k int32, next int64, now time.Time) keyed.Header {
 // and the record a mark.
 func (in *input) encode(ctx context.Context, h *keyed.Header, offset int64) ([]byte, error) {
 	value, err := in.encoder.Append(nil, h)
-	if err != nil || len(value) <= maxValue {
+	if err != nil || !in.tooLarge(value) {
 		return value, err
 	}
 	in.router.metrics.tooLarge.Inc()
 	err = in.router.bury(ctx, []ingest.Rejected{{
 		Partition: in.id, Offset: offset, Reason: ingest.TooLarge, Size: len(value),
-		Detail: fmt.Sprintf("its %d events for one partition of the keyed topic take %d bytes, compressed; a broker takes %d",
-			in.encoder.Len(), len(value), maxValue),
+		Detail: fmt.Sprintf("its %d events for one partition of the keyed topic take %d bytes, compressed; there is room for %d events and %d bytes",
+			in.encoder.Len(), len(value), keyed.MaxEvents, maxValue),
 	}})
 	if err != nil {
 		return nil, err
 	}
 	in.encoder.Begin()
 	return in.encoder.Append(nil, h)
+}
+
+func (in *input) tooLarge(value []byte) bool {
+	return len(value) > maxValue || in.encoder.Len() > keyed.MaxEvents || in.encoder.Size() > keyed.MaxSize
 }
 
 // send hands a record to the producer as soon as it has room.

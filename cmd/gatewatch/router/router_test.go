@@ -15,6 +15,7 @@ import (
 	"github.com/gatewatch/gatewatch/detector"
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest"
+	"github.com/gatewatch/gatewatch/ingest/keyed"
 )
 
 // journal writes raw records and remembers what should come of them.
@@ -52,6 +53,7 @@ func (j *journal) write(t *testing.T, n int) {
 			e := &b.Events[i]
 			entities.Of(e, func(kind int, _ string) { j.want[copyOf{p, e.Offset, e.Index, entities.Kinds()[kind]}] = true })
 		}
+		b.Release()
 	}
 	must(t, j.client.ProduceSync(t.Context(), records...).FirstErr())
 }
@@ -73,9 +75,7 @@ func calls(n int) []byte {
 func TestNothingIsLostOrDoubled(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		t.Run(fmt.Sprint("late=", late), func(t *testing.T) {
-			c, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(3, rawTopic), kfake.GroupMinSessionTimeout(time.Millisecond))
-			must(t, err)
-			defer c.Close()
+			c := newCluster(t, kfake.NumBrokers(2), kfake.SeedTopics(3, rawTopic))
 			j := newJournal(t, c)
 			zombie, successor := start(t, c), start(t, c)
 			r := consume(t, c)
@@ -134,9 +134,7 @@ func waitFor(t *testing.T, what string, done func() bool) {
 
 // After SIGTERM nothing is written a second time: everything is committed.
 func TestEndsWithEverythingCommitted(t *testing.T) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, rawTopic))
-	must(t, err)
-	defer c.Close()
+	c := newCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(3, rawTopic))
 	j := newJournal(t, c)
 	a := start(t, c)
 	r := consume(t, c)
@@ -157,9 +155,7 @@ func TestEndsWithEverythingCommitted(t *testing.T) {
 // direct is a router without a source.
 func direct(t *testing.T, change func(*Options)) (*Router, *kfake.Cluster) {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, rawTopic))
-	must(t, err)
-	t.Cleanup(c.Close)
+	c := newCluster(t, kfake.NumBrokers(1), kfake.SeedTopics(1, rawTopic))
 	o := options(t, c)
 	if change != nil {
 		change(&o)
@@ -274,5 +270,23 @@ func TestConfig(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}
+	}
+}
+
+// More events than a record can have are told apart from what the reader would refuse.
+func TestTooManyEventsAreADeadLetter(t *testing.T) {
+	kept := &letters{}
+	r, c := direct(t, func(o *Options) { o.DeadLetters = kept })
+	b := &event.Batch{Partition: partition0, First: 0, Next: 2}
+	for i := range int32(keyed.MaxEvents + 2) {
+		b.Events = append(b.Events, event.Event{Time: 1_790_000_000_000, Index: i, ClientID: "c", Method: "POST", Path: "/", Route: "/"})
+	}
+	b.Events[len(b.Events)-1].Offset = 1
+	must(t, r.Assigned(t.Context(), map[event.Partition]int64{partition0: -1}))
+	must(t, r.Receive(t.Context(), b, nil))
+	reader := consume(t, c)
+	reader.until(t, "the other", func() bool { return len(reader.copies) == 1 })
+	if len(kept.all) != 1 || kept.all[0].Offset != 0 {
+		t.Errorf("dead letters %+v", kept.all)
 	}
 }
