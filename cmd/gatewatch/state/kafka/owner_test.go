@@ -107,3 +107,21 @@ func TestOpenTransaction(t *testing.T) {
 		t.Errorf("the last sequence is %d", last)
 	}
 }
+
+// A store that does not look first, as after a broker that did not answer, disturbs its successor, and no more.
+func TestFencedUnawares(t *testing.T) {
+	f := newFake(t)
+	old := f.open(t)
+	old.possession.grace = 0
+	must(t, old.Append(limited(t), entries(1, 1)))
+	next := f.open(t)
+	next.possession.grace = 0
+	must(t, next.Append(limited(t), entries(2, 1)))
+	if err := old.Append(limited(t), entries(2, 1)); !errors.Is(err, state.ErrFenced) {
+		t.Fatalf("append of the one before: %v", err)
+	}
+	must(t, next.Append(limited(t), entries(3, 1)))
+	if last := f.open(t).Last(); last != 3 {
+		t.Errorf("the last sequence is %d", last)
+	}
+}
