@@ -81,14 +81,16 @@ func (k *known) outboxStep(ctx context.Context, s *store.Store) error {
 	if err := s.Settle(ctx, "sink", last-1); err != nil {
 		return err
 	}
-	fmt.Println("settled", last-1)
+	k.settled = last - 1
+	fmt.Println("settled", k.settled)
 	if last%5 != 0 {
 		return nil
 	}
 	if err := s.Trim(ctx, last-5); err != nil {
 		return err
 	}
-	fmt.Println("trimmed", last-5)
+	k.trimmed = last - 5
+	fmt.Println("trimmed", k.trimmed)
 	return nil
 }
 

@@ -64,7 +64,7 @@ func (s *Store) commit(ctx context.Context, m state.Manifest) error {
 	if err != nil {
 		return err
 	}
-	if err := s.write(ctx, records...); err != nil {
+	if err := s.write(ctx, ahead{checkpoint: m.Number}, records...); err != nil {
 		return err
 	}
 	s.stage.next = 0

@@ -88,6 +88,9 @@ func TestSequencesRiseByOne(t *testing.T) {
 	if err := s.Append(limited(t), entries(2, 1)); err == nil {
 		t.Error("a sequence was taken twice")
 	}
+	if err := s.Append(limited(t), append(entries(3, 1), entries(5, 1)...)); err == nil {
+		t.Error("a sequence was left out")
+	}
 }
 
 func TestTrimInSteps(t *testing.T) {
@@ -131,8 +134,8 @@ func TestLargeManifest(t *testing.T) {
 		s = f.open(t)
 		got, _, err := state.Read(limited(t), s, func(state.Chunk) error { return nil })
 		must(t, err)
-		if diff := statetest.Diff(m, got); diff != "" {
-			t.Fatalf("manifest of %d bytes differs", size)
+		if !bytes.Equal(m.Engine, got.Engine) {
+			t.Fatalf("an engine of %d bytes differs", size)
 		}
 	}
 	if s.index.manifestOf != 1 {

@@ -17,7 +17,29 @@ type request struct {
 	ctx     context.Context // of who waits for it
 	records []*kgo.Record
 	bytes   int
+	ahead   ahead
+	err     error      // it was left out of the transaction
 	done    chan error // has room for the one answer
+}
+
+// ahead is what a request was made to follow. A caller that gave up waiting leaves a request behind which may be done or
+// not; the next that it makes must not overwrite what that one wrote.
+type ahead struct {
+	first, entries uint64 // sequence of the first, and number of entries that are appended; 0 if none
+	checkpoint     uint64 // its number; 0 if none
+}
+
+// follows checks the request against the newest entry and checkpoint, and moves them on.
+func (a ahead) follows(last, checkpoint *uint64) error {
+	if a.entries > 0 && a.first != *last+1 {
+		return fmt.Errorf("sequence %d, want %d", a.first, *last+1)
+	}
+	if a.checkpoint > 0 && a.checkpoint != *checkpoint+1 {
+		return fmt.Errorf("the next checkpoint is %d", *checkpoint+1)
+	}
+	*last += a.entries
+	*checkpoint = max(*checkpoint, a.checkpoint)
+	return nil
 }
 
 // groupBytes bounds the records of requests that are joined; a larger request is a transaction of its own.
@@ -89,7 +111,7 @@ func (p *possession) run(ctx context.Context) error {
 			err = errClosed
 		}
 		for _, r := range group {
-			r.done <- err
+			r.done <- errors.Join(r.err, err)
 		}
 		if errors.Is(err, errClosed) || running(err, 0) {
 			return err
@@ -125,8 +147,12 @@ func (p *possession) group(ctx context.Context) ([]*request, error) {
 // serve commits the requests that somebody still waits for.
 func (p *possession) serve(ctx context.Context, group []*request) error {
 	var records []*kgo.Record
+	last, checkpoint := p.store.Last(), p.store.number()
 	for _, r := range group {
-		if r.ctx.Err() == nil {
+		if r.err = r.ctx.Err(); r.err == nil {
+			r.err = r.ahead.follows(&last, &checkpoint)
+		}
+		if r.err == nil {
 			records = append(records, r.records...)
 		}
 	}

@@ -71,7 +71,7 @@ func (s *Store) open(ctx context.Context) error {
 	s.stop = cancel
 	go s.run(running)
 	if s.index.format == "" {
-		if err := s.write(ctx, &kgo.Record{Key: []byte(formatKey), Value: []byte(formatVersion)}); err != nil {
+		if err := s.write(ctx, ahead{}, &kgo.Record{Key: []byte(formatKey), Value: []byte(formatVersion)}); err != nil {
 			return errors.Join(err, s.Close())
 		}
 	}
@@ -102,9 +102,9 @@ func (s *Store) run(ctx context.Context) {
 	close(s.dead)
 }
 
-// write makes the records durable in one transaction.
-func (s *Store) write(ctx context.Context, records ...*kgo.Record) error {
-	r := &request{ctx: ctx, records: records, done: make(chan error, 1)}
+// write makes the records durable in one transaction. If ctx ends before, they may become so or not.
+func (s *Store) write(ctx context.Context, a ahead, records ...*kgo.Record) error {
+	r := &request{ctx: ctx, records: records, ahead: a, done: make(chan error, 1)}
 	for _, record := range records {
 		r.bytes += len(record.Key) + len(record.Value)
 	}
@@ -182,18 +182,17 @@ func (s *Store) Append(ctx context.Context, entries []state.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	next := s.Last() + 1
+	a := ahead{first: entries[0].Sequence, entries: uint64(len(entries))}
 	var records []*kgo.Record
-	for _, e := range entries {
-		if e.Sequence != next {
-			return fmt.Errorf("append to the outbox: sequence %d, want %d", e.Sequence, next)
+	for i, e := range entries {
+		if want := a.first + uint64(i); e.Sequence != want {
+			return fmt.Errorf("append to the outbox: sequence %d, want %d", e.Sequence, want)
 		}
 		for part, value := range split(nil, e.Data) {
 			records = append(records, &kgo.Record{Key: entryID(e.Sequence, part), Value: value})
 		}
-		next++
 	}
-	if err := s.write(ctx, records...); err != nil {
+	if err := s.write(ctx, a, records...); err != nil {
 		return fmt.Errorf("append to the outbox: %w", err)
 	}
 	return nil
@@ -226,7 +225,7 @@ func (s *Store) Last() uint64 {
 
 // Settle notes that the sink is done with all entries up to the sequence.
 func (s *Store) Settle(ctx context.Context, sink string, through uint64) error {
-	if err := s.write(ctx, &kgo.Record{Key: settledID(sink), Value: decimal(through)}); err != nil {
+	if err := s.write(ctx, ahead{}, &kgo.Record{Key: settledID(sink), Value: decimal(through)}); err != nil {
 		return fmt.Errorf("settle %s: %w", sink, err)
 	}
 	return nil
@@ -248,7 +247,7 @@ const trimStep = 10_000
 func (s *Store) Trim(ctx context.Context, through uint64) error {
 	for {
 		records, more := s.trimmed(through)
-		if err := s.write(ctx, records...); err != nil {
+		if err := s.write(ctx, ahead{}, records...); err != nil {
 			return fmt.Errorf("trim the outbox: %w", err)
 		}
 		if !more {
