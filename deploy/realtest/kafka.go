@@ -27,7 +27,7 @@ type Kafka struct {
 
 // Kafka starts a broker.
 func (s *Servers) Kafka() (*Kafka, error) {
-	port, err := freePorts(6)
+	port, err := freePorts(10)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +121,7 @@ func (k *Kafka) Produce(ctx context.Context, topic string, partitions int, compr
 		BatchSize:    1000,
 		BatchBytes:   16 << 20,
 		BatchTimeout: 10 * time.Millisecond,
+		MaxAttempts:  100, // a broker that was just restarted takes its time
 		RequiredAcks: kafka.RequireAll,
 		Compression:  compression,
 	}

@@ -19,6 +19,7 @@ cleanup() {
 	while read -r pid; do
 		if [ -e "${pid%/pid}/server.properties" ]; then "$here/kafka.sh" stop "${pid%/pid}"; fi
 		if [ -e "${pid%/pid}/config.xml" ]; then "$here/clickhouse.sh" stop "${pid%/pid}"; fi
+		if [ -e "${pid%/pid}/gatewatch.yaml" ] && grep -qF "${pid%/pid}/" "/proc/$(cat "$pid")/cmdline"; then kill -9 "$(cat "$pid")"; fi
 	done < <(find "$dir" -name pid -type f) >/dev/null 2>&1
 	if [ $status -eq 0 ]; then rm -rf "$dir"; fi
 	exit $status
