@@ -99,6 +99,9 @@ func (s *Service) Running() bool {
 	}
 }
 
+// PID is the id of the process.
+func (s *Service) PID() int { return s.process.Process.Pid }
+
 // MustRun fails the test if the process has ended by itself.
 func (s *Service) MustRun(t *testing.T) {
 	t.Helper()
@@ -119,13 +122,13 @@ func (s *Service) Kill(t *testing.T) {
 func (s *Service) Pause(t *testing.T) {
 	t.Helper()
 	s.MustRun(t)
-	s.signal(t, syscall.SIGSTOP)
+	s.control(t, "-STOP")
 }
 
 // Resume lets a paused process go on.
 func (s *Service) Resume(t *testing.T) {
 	t.Helper()
-	s.signal(t, syscall.SIGCONT)
+	s.control(t, "-CONT")
 }
 
 // Stop asks the process to end, as an orchestrator does; it must have done so with status 0 within a minute.
@@ -147,6 +150,14 @@ func (s *Service) signal(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if err := s.process.Process.Signal(signal); err != nil {
 		t.Fatalf("send %v to %s: %v", signal, s.Name, err)
+	}
+}
+
+// control sends what package syscall does not know on every system.
+func (s *Service) control(t *testing.T, signal string) {
+	t.Helper()
+	if output, err := exec.CommandContext(t.Context(), "kill", signal, strconv.Itoa(s.PID())).CombinedOutput(); err != nil {
+		t.Fatalf("send %s to %s: %v: %s", signal, s.Name, err, output)
 	}
 }
 

@@ -21,6 +21,7 @@ cleanup() {
 		if [ -e "${pid%/pid}/config.xml" ]; then "$here/clickhouse.sh" stop "${pid%/pid}"; fi
 		if [ -e "${pid%/pid}/gatewatch.yaml" ] && grep -qF "${pid%/pid}/" "/proc/$(cat "$pid")/cmdline"; then kill -9 "$(cat "$pid")"; fi
 	done < <(find "$dir" -name pid -type f) >/dev/null 2>&1
+	awk -v dir="$dir/" 'index($2, dir) == 1 {print $2}' /proc/mounts | xargs --no-run-if-empty umount --lazy >/dev/null 2>&1 || true
 	if [ $status -eq 0 ]; then rm -rf "$dir"; fi
 	exit $status
 }
