@@ -2,6 +2,7 @@ package realtest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -157,4 +158,45 @@ func (k *Kafka) ProduceFile(ctx context.Context, topic string, partitions int, c
 	}
 	defer f.Close()
 	return k.Produce(ctx, topic, partitions, compression, f)
+}
+
+// ProduceLines writes lines as [Kafka.Produce] does.
+func (k *Kafka) ProduceLines(ctx context.Context, topic string, partitions int, lines [][]byte) error {
+	_, err := k.Produce(ctx, topic, partitions, 0, bytes.NewReader(bytes.Join(lines, []byte("\n"))))
+	return err
+}
+
+// Feed writes lines over the given time, some every fifth of a second, each time the same number to each partition: one that
+// lacks its share is taken for a quiet one. The returned function waits for the end.
+func (k *Kafka) Feed(ctx context.Context, topic string, partitions int, lines [][]byte, over time.Duration) (wait func() error) {
+	ended := make(chan error, 1)
+	go func() { ended <- k.feed(ctx, topic, partitions, lines, over) }()
+	return func() error { return <-ended }
+}
+
+func (k *Kafka) feed(ctx context.Context, topic string, partitions int, lines [][]byte, over time.Duration) error {
+	const every = 200 * time.Millisecond
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	parts := int(over / every)
+	for i := range parts {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("feed %s: %w", topic, ctx.Err())
+		}
+		if err := k.ProduceLines(ctx, topic, partitions, Part(lines, i, parts, partitions)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Part is part i of n of the lines: for each part but the last, a multiple of the number of partitions.
+func Part(lines [][]byte, i, n, partitions int) [][]byte {
+	bound := func(i int) int { return len(lines) * i / n / partitions * partitions }
+	if i == n-1 {
+		return lines[bound(i):]
+	}
+	return lines[bound(i):bound(i+1)]
 }

@@ -32,7 +32,7 @@ func Telemetry(t *testing.T, duration time.Duration, each int) [][]byte {
 	}
 	last := event.TimeOf(c.Start.Add(34 * time.Hour))
 	for i := range 192 {
-		lines = append(lines, fmt.Appendf(nil, `{"time":%q,"client_id":"last-%d","method":"GET","path":"/health","status":200}`, last, i))
+		lines = append(lines, fmt.Appendf(nil, `{"time":%q,"client_id":"last-%d","method":"GET","path":"/users/1/profile","status":200}`, last, i))
 	}
 	return lines
 }

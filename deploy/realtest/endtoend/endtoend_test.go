@@ -2,7 +2,6 @@
 package endtoend
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"testing"
@@ -50,9 +49,9 @@ func TestKafkaToClickHouse(t *testing.T) {
 
 	service.Start(t)
 	half := len(lines) / 2
-	produce(t, ctx, lines[:half])
+	must(t, broker.ProduceLines(ctx, topic, partitions, lines[:half]))
 	must(t, broker.Restart())
-	produce(t, ctx, lines[half:])
+	must(t, broker.ProduceLines(ctx, topic, partitions, lines[half:]))
 	inClickHouse := func() *realtest.Alerts {
 		return realtest.ReadClickHouse(t, ctx, "ClickHouse", clickHouse, "gatewatch")
 	}
@@ -66,12 +65,6 @@ func TestKafkaToClickHouse(t *testing.T) {
 	inClickHouse().Check(t, want)
 	realtest.ReadFile(t, "the file", service.Path("alerts.jsonl")).Check(t, want)
 	broker.ReadTopic(t, ctx, "the Kafka topic", "alerts").Check(t, want)
-}
-
-func produce(t *testing.T, ctx context.Context, lines [][]byte) {
-	t.Helper()
-	_, err := broker.Produce(ctx, topic, partitions, 0, bytes.NewReader(bytes.Join(lines, []byte("\n"))))
-	must(t, err)
 }
 
 func must(t *testing.T, err error) {

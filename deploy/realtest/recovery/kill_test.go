@@ -16,9 +16,9 @@ const kills = 56
 func TestKilledAtAnyMoment(t *testing.T) {
 	chance := realtest.Chance(t)
 	s := newScene(t, 20*time.Minute, 3, stateIn("state"))
+	fed := broker.Feed(s.ctx, s.name, partitions, s.lines, 90*time.Second)
 	mend := func() {}
 	for life := range kills {
-		s.produce(t, life, kills)
 		s.service.Start(t)
 		s.live(chance)
 		switch life % 8 {
@@ -32,6 +32,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		realtest.Pass(s.ctx, time.Duration(chance.IntN(500))*time.Millisecond)
 		s.service.Kill(t)
 	}
+	must(t, fed())
 	s.service.Start(t)
 	s.finish(t)
 	few(t, s.inFile(t), len(s.want.Versions)/4)

@@ -1,7 +1,6 @@
 package recovery
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -48,19 +47,10 @@ func newScene(t *testing.T, telemetry time.Duration, each int, settings func(rea
 	return s
 }
 
-// produce sends part i of n of the telemetry, the same number of lines to each partition: a partition without its share
-// would be taken for a quiet one.
+// produce sends part i of n of the telemetry.
 func (s *scene) produce(t *testing.T, i, n int) {
 	t.Helper()
-	bound := func(i int) int {
-		if i == n {
-			return len(s.lines)
-		}
-		return len(s.lines) * i / n / partitions * partitions
-	}
-	part := bytes.Join(s.lines[bound(i):bound(i+1)], []byte("\n"))
-	_, err := broker.Produce(s.ctx, s.name, partitions, 0, bytes.NewReader(part))
-	must(t, err)
+	must(t, broker.ProduceLines(s.ctx, s.name, partitions, realtest.Part(s.lines, i, n, partitions)))
 }
 
 func (s *scene) inFile(t *testing.T) *realtest.Alerts {
