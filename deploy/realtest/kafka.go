@@ -77,7 +77,9 @@ func (k *Kafka) ClientCertificate() (certificate, key string) {
 
 // CreateTopic makes a topic and waits until it can be written.
 func (k *Kafka) CreateTopic(ctx context.Context, topic string, partitions int) error {
-	client := &kafka.Client{Addr: kafka.TCP(k.Plain()), Timeout: 10 * time.Second}
+	transport := &kafka.Transport{} // of its own: others remember what was before a restart
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(k.Plain()), Timeout: 10 * time.Second, Transport: transport}
 	response, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{
 		Topics: []kafka.TopicConfig{{Topic: topic, NumPartitions: partitions, ReplicationFactor: 1}},
 	})
@@ -115,7 +117,10 @@ func (k *Kafka) led(ctx context.Context, client *kafka.Client, topic string) (in
 // Produce writes each line of r as one record: line i to partition i modulo partitions, so that neighbours in time are
 // spread as gateways spread them. It returns the number of lines, all of which the broker has then taken.
 func (k *Kafka) Produce(ctx context.Context, topic string, partitions int, compression kafka.Compression, r io.Reader) (int, error) {
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
 	writer := &kafka.Writer{
+		Transport:    transport,
 		Addr:         kafka.TCP(k.Plain()),
 		Topic:        topic,
 		Balancer:     kafka.BalancerFunc(func(m kafka.Message, _ ...int) int { return m.WriterData.(int) }),

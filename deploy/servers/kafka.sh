@@ -159,11 +159,17 @@ start() {
 	wait_ready
 }
 
+# A broker that was restarted answers before it leads its partitions.
+leads() {
+	local listing
+	listing=$(timeout 5 kcat -b "$1" -L -m 2 2>&1) && ! grep -qE ' 0 brokers:|leader -1' <<<"$listing"
+}
+
 wait_ready() {
 	local to deadline=$((SECONDS + 60))
 	to=$(address)
 	while [ $SECONDS -lt $deadline ] && kill -0 "$(cat "$dir/pid")" 2>/dev/null; do
-		if timeout 5 kcat -b "$to" -L -m 2 >/dev/null 2>&1; then
+		if leads "$to"; then
 			echo "$to"
 			return
 		fi

@@ -4,7 +4,8 @@
 #   deploy/servers/test.sh [ARGUMENT OF go test]…      for instance -v, or -run Restart
 #
 # Whatever is missing is installed (Debian, root) or fetched to ~/.cache; what cannot be had fails, nothing is skipped. The
-# tests start servers of their own on free ports of 127.0.0.1 and stop them; on failure the servers' files are kept.
+# tests start servers of their own on free ports of 127.0.0.1 and stop them; on failure the servers' files are kept. One
+# fills a small disk, which it mounts: a container needs CAP_SYS_ADMIN for that.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."

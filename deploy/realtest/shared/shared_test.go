@@ -44,6 +44,7 @@ func TestInstancesComeAndGo(t *testing.T) {
 			thaw := toRouter.Freeze(t)
 			f.services["router-2"].Kill(t)
 			f.services["router-2"].Start(t)
+			realtest.Pass(f.ctx, session+session/2)
 			thaw()
 		},
 		func() { f.pause(t, "router-2") },
