@@ -37,12 +37,12 @@ func Telemetry(t *testing.T, duration time.Duration, each int) [][]byte {
 	return lines
 }
 
-// Replay is what gatewatch finds in the lines without any interruption, with the rules and places of the configuration.
-func Replay(t *testing.T, binary, config string, lines [][]byte) *Alerts {
+// Replay is what gatewatch finds in the lines without any interruption, with the rules and places of the configuration. It
+// reads a file for each partition: events of one instant are taken in the order of their partitions.
+func Replay(t *testing.T, binary, config string, lines [][]byte, partitions int) *Alerts {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "telemetry.jsonl")
-	must(t, os.WriteFile(path, append(bytes.Join(lines, []byte("\n")), '\n'), 0o600))
-	command := exec.CommandContext(t.Context(), binary, "replay", "--config", config, path)
+	arguments := append([]string{"replay", "--config", config}, writePartitions(t, lines, partitions)...)
+	command := exec.CommandContext(t.Context(), binary, arguments...)
 	command.Env = append(os.Environ(), "CLICKHOUSE_PASSWORD="+Password)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
@@ -58,4 +58,21 @@ func Replay(t *testing.T, binary, config string, lines [][]byte) *Alerts {
 		t.Fatalf("replay finds only %d versions of alerts", len(found.Versions))
 	}
 	return found
+}
+
+// writePartitions writes the lines of each partition to a file; the names sort as the partitions do.
+func writePartitions(t *testing.T, lines [][]byte, partitions int) (paths []string) {
+	t.Helper()
+	contents := make([]bytes.Buffer, partitions)
+	for i, line := range lines {
+		contents[i%partitions].Write(line)
+		contents[i%partitions].WriteByte('\n')
+	}
+	dir := t.TempDir()
+	for i := range contents {
+		path := filepath.Join(dir, fmt.Sprintf("%03d.jsonl", i))
+		must(t, os.WriteFile(path, contents[i].Bytes(), 0o600))
+		paths = append(paths, path)
+	}
+	return paths
 }

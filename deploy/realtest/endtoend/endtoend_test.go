@@ -45,13 +45,12 @@ func TestKafkaToClickHouse(t *testing.T) {
 	config.AddClickHouse(clickHouse, "gatewatch")
 	config.AddTopic(broker.Plain(), "alerts")
 	service := realtest.NewService(t, binary, "run", "gatewatch", config)
-	want := realtest.Replay(t, binary, service.ConfigFile(), lines)
+	want := realtest.Replay(t, binary, service.ConfigFile(), lines, partitions)
 
 	service.Start(t)
-	half := len(lines) / 2
-	must(t, broker.ProduceLines(ctx, topic, partitions, lines[:half]))
+	must(t, broker.ProduceLines(ctx, topic, partitions, realtest.Part(lines, 0, 2, partitions)))
 	must(t, broker.Restart())
-	must(t, broker.ProduceLines(ctx, topic, partitions, lines[half:]))
+	must(t, broker.ProduceLines(ctx, topic, partitions, realtest.Part(lines, 1, 2, partitions)))
 	inClickHouse := func() *realtest.Alerts {
 		return realtest.ReadClickHouse(t, ctx, "ClickHouse", clickHouse, "gatewatch")
 	}

@@ -43,7 +43,7 @@ func newScene(t *testing.T, telemetry time.Duration, each int, settings func(rea
 	settings(s.config)
 	s.service = realtest.NewService(t, binary, "run", "gatewatch", s.config)
 	s.lines = realtest.Telemetry(t, telemetry, each)
-	s.want = realtest.Replay(t, binary, s.service.ConfigFile(), s.lines)
+	s.want = realtest.Replay(t, binary, s.service.ConfigFile(), s.lines, partitions)
 	return s
 }
 

@@ -57,7 +57,7 @@ func (f *fleet) add(t *testing.T, command, name, address string) {
 	c["engine"] = realtest.Section{"disorder": "10s"} // handing partitions over may take longer than the telemetry that comes meanwhile
 	s := realtest.NewService(t, binary, command, name, c)
 	if f.want == nil {
-		f.want = realtest.Replay(t, binary, s.ConfigFile(), f.lines)
+		f.want = realtest.Replay(t, binary, s.ConfigFile(), f.lines, partitions)
 	}
 	f.services[name] = s
 	s.Start(t)
