@@ -2,6 +2,7 @@ package realtest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -27,7 +28,7 @@ type Kafka struct {
 
 // Kafka starts a broker.
 func (s *Servers) Kafka() (*Kafka, error) {
-	port, err := freePorts(6)
+	port, err := freePorts(10)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,9 @@ func (k *Kafka) ClientCertificate() (certificate, key string) {
 
 // CreateTopic makes a topic and waits until it can be written.
 func (k *Kafka) CreateTopic(ctx context.Context, topic string, partitions int) error {
-	client := &kafka.Client{Addr: kafka.TCP(k.Plain()), Timeout: 10 * time.Second}
+	transport := &kafka.Transport{} // of its own: others remember what was before a restart
+	defer transport.CloseIdleConnections()
+	client := &kafka.Client{Addr: kafka.TCP(k.Plain()), Timeout: 10 * time.Second, Transport: transport}
 	response, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{
 		Topics: []kafka.TopicConfig{{Topic: topic, NumPartitions: partitions, ReplicationFactor: 1}},
 	})
@@ -114,13 +117,17 @@ func (k *Kafka) led(ctx context.Context, client *kafka.Client, topic string) (in
 // Produce writes each line of r as one record: line i to partition i modulo partitions, so that neighbours in time are
 // spread as gateways spread them. It returns the number of lines, all of which the broker has then taken.
 func (k *Kafka) Produce(ctx context.Context, topic string, partitions int, compression kafka.Compression, r io.Reader) (int, error) {
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
 	writer := &kafka.Writer{
+		Transport:    transport,
 		Addr:         kafka.TCP(k.Plain()),
 		Topic:        topic,
 		Balancer:     kafka.BalancerFunc(func(m kafka.Message, _ ...int) int { return m.WriterData.(int) }),
 		BatchSize:    1000,
 		BatchBytes:   16 << 20,
 		BatchTimeout: 10 * time.Millisecond,
+		MaxAttempts:  100, // a broker that was just restarted takes its time
 		RequiredAcks: kafka.RequireAll,
 		Compression:  compression,
 	}
@@ -156,4 +163,45 @@ func (k *Kafka) ProduceFile(ctx context.Context, topic string, partitions int, c
 	}
 	defer f.Close()
 	return k.Produce(ctx, topic, partitions, compression, f)
+}
+
+// ProduceLines writes lines as [Kafka.Produce] does.
+func (k *Kafka) ProduceLines(ctx context.Context, topic string, partitions int, lines [][]byte) error {
+	_, err := k.Produce(ctx, topic, partitions, 0, bytes.NewReader(bytes.Join(lines, []byte("\n"))))
+	return err
+}
+
+// Feed writes lines over the given time, some every fifth of a second, each time the same number to each partition: one that
+// lacks its share is taken for a quiet one. The returned function waits for the end.
+func (k *Kafka) Feed(ctx context.Context, topic string, partitions int, lines [][]byte, over time.Duration) (wait func() error) {
+	ended := make(chan error, 1)
+	go func() { ended <- k.feed(ctx, topic, partitions, lines, over) }()
+	return func() error { return <-ended }
+}
+
+func (k *Kafka) feed(ctx context.Context, topic string, partitions int, lines [][]byte, over time.Duration) error {
+	const every = 200 * time.Millisecond
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	parts := int(over / every)
+	for i := range parts {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("feed %s: %w", topic, ctx.Err())
+		}
+		if err := k.ProduceLines(ctx, topic, partitions, Part(lines, i, parts, partitions)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Part is part i of n of the lines: for each part but the last, a multiple of the number of partitions.
+func Part(lines [][]byte, i, n, partitions int) [][]byte {
+	bound := func(i int) int { return len(lines) * i / n / partitions * partitions }
+	if i == n-1 {
+		return lines[bound(i):]
+	}
+	return lines[bound(i):bound(i+1)]
 }

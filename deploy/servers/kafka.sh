@@ -12,6 +12,8 @@
 # broker itself is kept in $GATEWATCH_SERVERS (default ~/.cache/gatewatch-servers). It listens on 127.0.0.1 only:
 #   PORT    plaintext           PORT+2  SASL                 PORT+4  SASL over TLS
 #   PORT+1  the controller      PORT+3  TLS                  PORT+5  TLS with a client certificate
+#   PORT+6, PORT+7  plaintext for clients behind a proxy: they are told to connect to PORT+8 and PORT+9, where nothing
+#                   listens until a test starts a proxy to PORT+6 or PORT+7
 # SASL: PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512, user gatewatch, password gatewatch-test. Certificates: DIR/tls/ca.pem
 # signs the broker's; DIR/tls/client.pem and client.key are a client's.
 #
@@ -27,7 +29,7 @@ heap=${KAFKA_HEAP:-512m}
 java=(java "-Xmx$heap" -XX:+UseSerialGC "-Dlog4j2.configurationFile=$here/kafka/log4j2.properties" -cp "$jars/*")
 
 usage() {
-	sed -n '2,19s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,21s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 
@@ -76,16 +78,19 @@ make_certificates() {
 }
 
 write_config() {
-	local at=127.0.0.1 listeners
+	local at=127.0.0.1 listeners advertised
 	listeners="PLAINTEXT://$at:$port,CONTROLLER://$at:$((port + 1)),SASL_PLAINTEXT://$at:$((port + 2))"
 	listeners+=",SSL://$at:$((port + 3)),SASL_SSL://$at:$((port + 4)),MUTUAL://$at:$((port + 5))"
+	advertised="${listeners/CONTROLLER:\/\/$at:$((port + 1)),/},PROXY1://$at:$((port + 8)),PROXY2://$at:$((port + 9))"
+	listeners+=",PROXY1://$at:$((port + 6)),PROXY2://$at:$((port + 7))"
 	cat >"$dir/server.properties" <<-PROPERTIES
 		process.roles=broker,controller
 		node.id=1
 		controller.quorum.voters=1@$at:$((port + 1))
 		controller.listener.names=CONTROLLER
 		listeners=$listeners
-		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,MUTUAL:SSL
+		advertised.listeners=$advertised
+		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL,MUTUAL:SSL,PROXY1:PLAINTEXT,PROXY2:PLAINTEXT
 		inter.broker.listener.name=PLAINTEXT
 		log.dirs=$dir/data
 
@@ -154,11 +159,17 @@ start() {
 	wait_ready
 }
 
+# A broker that was restarted answers before it leads its partitions.
+leads() {
+	local listing
+	listing=$(timeout 5 kcat -b "$1" -L -m 2 2>&1) && ! grep -qE ' 0 brokers:|leader -1' <<<"$listing"
+}
+
 wait_ready() {
 	local to deadline=$((SECONDS + 60))
 	to=$(address)
 	while [ $SECONDS -lt $deadline ] && kill -0 "$(cat "$dir/pid")" 2>/dev/null; do
-		if timeout 5 kcat -b "$to" -L -m 2 >/dev/null 2>&1; then
+		if leads "$to"; then
 			echo "$to"
 			return
 		fi

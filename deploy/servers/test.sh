@@ -4,7 +4,8 @@
 #   deploy/servers/test.sh [ARGUMENT OF go test]…      for instance -v, or -run Restart
 #
 # Whatever is missing is installed (Debian, root) or fetched to ~/.cache; what cannot be had fails, nothing is skipped. The
-# tests start servers of their own on free ports of 127.0.0.1 and stop them; on failure the servers' files are kept.
+# tests start servers of their own on free ports of 127.0.0.1 and stop them; on failure the servers' files are kept. One
+# fills a small disk, which it mounts: a container needs CAP_SYS_ADMIN for that.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
@@ -19,7 +20,9 @@ cleanup() {
 	while read -r pid; do
 		if [ -e "${pid%/pid}/server.properties" ]; then "$here/kafka.sh" stop "${pid%/pid}"; fi
 		if [ -e "${pid%/pid}/config.xml" ]; then "$here/clickhouse.sh" stop "${pid%/pid}"; fi
+		if [ -e "${pid%/pid}/gatewatch.yaml" ] && grep -qF "${pid%/pid}/" "/proc/$(cat "$pid")/cmdline"; then kill -9 "$(cat "$pid")"; fi
 	done < <(find "$dir" -name pid -type f) >/dev/null 2>&1
+	awk -v dir="$dir/" 'index($2, dir) == 1 {print $2}' /proc/mounts | xargs --no-run-if-empty umount --lazy >/dev/null 2>&1 || true
 	if [ $status -eq 0 ]; then rm -rf "$dir"; fi
 	exit $status
 }

@@ -15,9 +15,10 @@ type Proxy struct {
 	listener net.Listener
 	work     sync.WaitGroup
 
-	mu    sync.Mutex
-	mode  mode
-	conns map[net.Conn]struct{}
+	mu     sync.Mutex
+	mode   mode
+	conns  map[net.Conn]struct{}
+	thawed chan struct{} // closed unless bytes are held back
 }
 
 type mode int
@@ -31,11 +32,18 @@ const (
 // NewProxy listens on a free port of 127.0.0.1 until the test ends.
 func NewProxy(t *testing.T, upstream string) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return NewProxyAt(t, "127.0.0.1:0", upstream)
+}
+
+// NewProxyAt listens on a certain address until the test ends.
+func NewProxyAt(t *testing.T, address, upstream string) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: l.Addr().String(), upstream: upstream, listener: l, conns: make(map[net.Conn]struct{})}
+	p := &Proxy{Addr: l.Addr().String(), upstream: upstream, listener: l, conns: make(map[net.Conn]struct{}), thawed: make(chan struct{})}
+	close(p.thawed)
 	p.work.Go(p.accept)
 	t.Cleanup(func() {
 		l.Close()
@@ -57,10 +65,34 @@ func (p *Proxy) Hang(*testing.T) (release func()) {
 	return func() { p.become(forward) }
 }
 
+// Freeze stops the bytes in both directions and closes nothing, as a cut cable does. What was sent meanwhile arrives after
+// thaw is called.
+func (p *Proxy) Freeze(*testing.T) (thaw func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.thaw()
+	p.thawed = make(chan struct{})
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.thaw()
+	}
+}
+
+// thaw lets bytes flow. p.mu is held.
+func (p *Proxy) thaw() {
+	select {
+	case <-p.thawed:
+	default:
+		close(p.thawed)
+	}
+}
+
 func (p *Proxy) become(m mode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mode = m
+	p.thaw()
 	for c := range p.conns {
 		c.Close()
 	}
@@ -90,11 +122,26 @@ func (p *Proxy) serve(c net.Conn) {
 		}
 		defer server.Close()
 		p.work.Go(func() {
-			io.Copy(c, server)
+			io.Copy(c, thawing{server, p})
 			c.Close()
 		})
-		io.Copy(server, c)
+		io.Copy(server, thawing{c, p})
 	}
+}
+
+// thawing is a connection whose bytes are held back while the proxy is frozen.
+type thawing struct {
+	conn  net.Conn
+	proxy *Proxy
+}
+
+func (r thawing) Read(b []byte) (int, error) {
+	n, err := r.conn.Read(b)
+	r.proxy.mu.Lock()
+	thawed := r.proxy.thawed
+	r.proxy.mu.Unlock()
+	<-thawed
+	return n, err
 }
 
 // admit notes c as one to be cut and returns what is to be done with it.
