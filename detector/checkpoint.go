@@ -290,6 +290,7 @@ const metaVersion = 1
 type meta struct {
 	Watermark  event.Time
 	Seed       uint64
+	ValueSeed  uint64
 	Lanes      int
 	LastSlot   slotID
 	Kinds      []string
@@ -315,7 +316,7 @@ type metaPartition struct {
 
 func (e *Engine) appendMeta(b []byte) []byte {
 	p := e.program.Load()
-	m := meta{Watermark: e.watermark, Seed: e.options.Seed, Lanes: len(e.lanes), LastSlot: e.ids.last, Kinds: e.kinds.names, Rules: map[slotID]metaRule{}}
+	m := meta{Watermark: e.watermark, Seed: e.options.Seed, ValueSeed: e.options.ValueSeed, Lanes: len(e.lanes), LastSlot: e.ids.last, Kinds: e.kinds.names, Rules: map[slotID]metaRule{}}
 	for _, w := range p.rules {
 		m.Rules[w.slot] = metaRule{w.rule.Fingerprint, remembered{Rule: w.described, Kind: w.kind, Shadow: w.shadow}}
 	}

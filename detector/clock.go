@@ -27,6 +27,25 @@ const (
 	believedLeaps = 64
 )
 
+// Clock is the event time of one partition, for whoever reads it without an engine.
+type Clock struct {
+	clock clock
+}
+
+// Observe takes the time of the partition's next event.
+func (c *Clock) Observe(t event.Time) { c.clock.observe(t) }
+
+// CaughtUp says that at wall-clock time now the partition holds no further event.
+func (c *Clock) CaughtUp(now event.Time) { c.clock.settle(now + maxLead) }
+
+// Newest returns how far the partition has come, 0 when that is not known yet.
+func (c *Clock) Newest() event.Time {
+	if !c.clock.running {
+		return 0
+	}
+	return c.clock.max
+}
+
 func (c *clock) clone() clock {
 	return clock{max: c.max, running: c.running, leaps: slices.Clone(c.leaps)}
 }

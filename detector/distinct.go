@@ -27,7 +27,7 @@ type distinct struct {
 }
 
 func newDistinct(r *rules.Rule, d *rules.Distinct, o Options) *distinct {
-	return &distinct{rule: r, spec: d, width: r.Window.Milliseconds(), bound: o.Limits.values(exactValues(d.Limit)), seed: o.Seed}
+	return &distinct{rule: r, spec: d, width: r.Window.Milliseconds(), bound: o.Limits.values(exactValues(d.Limit)), seed: o.ValueSeed}
 }
 
 // exactValues is how many values are remembered one by one: well above the limit, so that the alert that opens and the

@@ -19,8 +19,11 @@ type Options struct {
 	Disorder time.Duration // how far behind the newest event of a partition the watermark stays
 	Lanes    int           // a power of two, at most 1024
 	Workers  int           // goroutines that work on lanes; 0: one for each core
-	Seed     uint64        // of the hashes; differing seeds keep attackers from making them collide
-	Limits   Limits
+	Seed     uint64        // of the places of entities: it changes nothing that can be seen
+	// ValueSeed is of the hashes of counted values. Estimates depend on it, a little; a secret one keeps attackers from
+	// choosing values that count as one.
+	ValueSeed uint64
+	Limits    Limits
 }
 
 // DefaultOptions returns a disorder of two seconds, 64 lanes, all cores and the default limits.

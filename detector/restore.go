@@ -33,13 +33,13 @@ type laneReader struct {
 }
 
 // Restore begins to restore an engine with the given rules from a checkpoint's meta data ([Cut.Meta]). Its chunks follow.
-// What rules know is kept if their fingerprint is the same as then. [Options.Seed] is ignored: that of the checkpoint goes on.
+// What rules know is kept if their fingerprint is the same as then. The seeds are those of the checkpoint.
 func Restore(set *rules.Set, o Options, encoded []byte) (*Restoration, error) {
 	m, err := readMeta(encoded)
 	if err != nil {
 		return nil, fmt.Errorf("restore the engine: %w", err)
 	}
-	o.Seed = m.Seed
+	o.Seed, o.ValueSeed = m.Seed, m.ValueSeed
 	ids := slots{ids: map[[16]byte]slotID{}, last: m.LastSlot}
 	for slot, rule := range m.Rules {
 		ids.ids[rule.Fingerprint] = slot

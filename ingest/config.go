@@ -1,6 +1,9 @@
 package ingest
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,6 +51,16 @@ func (c Config) Validate() error {
 		}
 	}
 	return nil
+}
+
+// ValueSeed derives a number from the key of the pseudonyms, 0 from none: whoever has the same configuration counts alike.
+func (c Config) ValueSeed() uint64 {
+	if c.PrivacyKey == "" {
+		return 0
+	}
+	mac := hmac.New(sha256.New, []byte(c.PrivacyKey))
+	mac.Write([]byte("gatewatch values"))
+	return binary.LittleEndian.Uint64(mac.Sum(nil))
 }
 
 // Options returns the options that c stands for; query parameters, databases and metrics are for the caller to add.

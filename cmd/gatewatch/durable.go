@@ -7,10 +7,14 @@ import (
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/pipeline"
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/state"
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/state/disk"
+	"github.com/gatewatch/gatewatch/detector"
 )
 
-// openStore opens the folder of the state. The sinks come after it, because they are closed before it.
+// openStore opens the folder of the state, if that is where it is. The sinks come after it, because they are closed before it.
 func (s *service) openStore(ctx context.Context) error {
+	if s.config.State.shared() {
+		return nil
+	}
 	store, err := disk.Open(ctx, disk.Options{
 		Dir: s.config.State.folder(s.config.dir), Version: version(), Log: s.log, Registerer: s.registry,
 	})
@@ -25,7 +29,7 @@ func (s *service) openStore(ctx context.Context) error {
 // restore makes an engine of what the store holds.
 func (s *service) restore(ctx context.Context) (*pipeline.Durable, error) {
 	dir, began := s.config.State.folder(s.config.dir), time.Now()
-	d, err := s.remember(ctx, s.store)
+	d, err := s.remember(ctx, s.store, s.config.engineOptions())
 	if err != nil {
 		return nil, err
 	}
@@ -38,9 +42,9 @@ func (s *service) restore(ctx context.Context) (*pipeline.Durable, error) {
 }
 
 // remember makes an engine of what the store holds, and a feed of its outbox.
-func (s *service) remember(ctx context.Context, store state.Store) (*pipeline.Durable, error) {
+func (s *service) remember(ctx context.Context, store state.Store, engine detector.Options) (*pipeline.Durable, error) {
 	outbox := state.NewOutbox(store)
-	restored, err := pipeline.Restore(ctx, store, outbox, s.rules.set, s.config.engineOptions())
+	restored, err := pipeline.Restore(ctx, store, outbox, s.rules.set, engine)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +65,9 @@ func (s *service) sinkNames() []string {
 // saveLast makes a last checkpoint, so that the next start has nothing to read again. Without it the next start reads a
 // little more.
 func (s *service) saveLast(ctx context.Context) {
+	if s.pipeline == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.ShutdownTimeout/2)
 	defer cancel()
 	if err := s.pipeline.Checkpoint(ctx); err != nil {

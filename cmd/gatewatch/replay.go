@@ -139,7 +139,7 @@ func openGeo(c geo.Config, o geo.Options) (*geo.Databases, error) {
 // engineOptions are the engine's settings.
 func (c *config) engineOptions() detector.Options {
 	o := detector.DefaultOptions()
-	o.Disorder, o.Limits = c.Engine.Disorder, c.Limits.limits()
+	o.Disorder, o.Limits, o.ValueSeed = c.Engine.Disorder, c.Limits.limits(), c.Ingest.ValueSeed()
 	if c.Engine.Workers > 0 {
 		o.Workers = c.Engine.Workers
 	}

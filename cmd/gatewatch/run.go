@@ -78,7 +78,8 @@ type service struct {
 	store    *disk.Store
 	queue    *sinks.Queue
 	source   *kafka.Source
-	pipeline *pipeline.Pipeline
+	pipeline *pipeline.Pipeline // nil: shared
+	shared   *sharing           // nil: pipeline
 }
 
 func (s *service) onClose(f func(ctx context.Context) error) { s.closers = append(s.closers, f) }
@@ -163,15 +164,27 @@ func (s *service) connect(ctx context.Context) error {
 		return err
 	}
 	s.onClose(func(context.Context) error { return letters.Close() })
+	metrics, err := pipeline.NewMetrics(s.registry, time.Now)
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	if s.config.State.shared() {
+		return s.connectShared(ctx, decoding, letters, metrics)
+	}
+	return s.connectAlone(ctx, decoding, letters, metrics)
+}
+
+// connectAlone makes the source and the one pipeline of a process that shares nothing.
+func (s *service) connectAlone(ctx context.Context, decoding *decoding, letters pipeline.DeadLetters, metrics *pipeline.Metrics) error {
+	if s.config.Route.Topic != "" {
+		s.log.Warn("route.topic is not read: it is for several instances that share their state; set state to kafka://TOPIC", "route.topic", s.config.Route.Topic)
+	}
+	var err error
 	s.source, err = kafka.New(kafka.Options{
 		Config: s.config.Kafka, NewDecoder: func() kafka.Decoder { return decoding.newDecoder() }, Registerer: s.registry, Log: s.log,
 	})
 	if err != nil {
 		return usageError{err}
-	}
-	metrics, err := pipeline.NewMetrics(s.registry, time.Now)
-	if err != nil {
-		return fmt.Errorf("register metrics: %w", err)
 	}
 	durable, err := s.restore(ctx)
 	if err != nil {
@@ -214,10 +227,14 @@ func (s *service) run(ctx context.Context) error {
 
 	pipelineEnded := make(chan error, 1)
 	var watchers sync.WaitGroup
-	go func() {
-		pipelineEnded <- s.pipeline.Run(engine)
-		stopReading() // nobody would take what is read
-	}()
+	if s.pipeline != nil {
+		go func() {
+			pipelineEnded <- s.pipeline.Run(engine)
+			stopReading() // nobody would take what is read
+		}()
+	} else {
+		pipelineEnded <- nil // each partition has its own
+	}
 	watchers.Go(func() { s.rules.watch(reading) })
 	if s.geo != nil {
 		watchers.Go(func() {
@@ -230,7 +247,7 @@ func (s *service) run(ctx context.Context) error {
 		s.operator.setReady()
 	}
 	s.log.Info("watching", "topics", s.config.Kafka.Topics, "group", s.config.Kafka.Group, "rules", s.rules.set.Len())
-	err := s.source.Run(reading, s.pipeline)
+	err := s.read(reading)
 	if s.operator != nil {
 		s.operator.setNotReady("stopping")
 	}
@@ -243,4 +260,12 @@ func (s *service) run(ctx context.Context) error {
 	s.saveLast(engine)
 	stopEngine()
 	return errors.Join(err, <-pipelineEnded)
+}
+
+// read reads until ctx ends or something fails for good.
+func (s *service) read(ctx context.Context) error {
+	if s.shared != nil {
+		return s.shared.run(ctx, s.log)
+	}
+	return s.source.Run(ctx, s.pipeline)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest/kafka/broker"
 	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
 )
@@ -15,6 +16,10 @@ type Config struct {
 	connection.Config `yaml:",inline"`
 
 	Topics []string `yaml:"topics"`
+
+	// KeyedBy is the fields by which the gateway keys the topics, if it does and several processes share them without
+	// gatewatch route: [client_id].
+	KeyedBy []string `yaml:"keyed_by"`
 
 	// Group is the consumer group. All processes of a group share the partitions of the topics.
 	Group string `yaml:"group"`
@@ -63,7 +68,7 @@ const (
 // DefaultConfig reads the topic gateway-access from a broker on this machine.
 func DefaultConfig() Config {
 	return Config{
-		Config: connection.DefaultConfig(), Topics: []string{"gateway-access"}, Group: "gatewatch", Start: StartEarliest,
+		Config: connection.DefaultConfig(), Topics: []string{"gateway-access"}, KeyedBy: []string{}, Group: "gatewatch", Start: StartEarliest,
 		SessionTimeout: 30 * time.Second, HeartbeatInterval: time.Second, RevokeTimeout: 10 * time.Second,
 		TopicInterval: 5 * time.Second, RequestTimeout: 10 * time.Second,
 		FetchBytes: 1 << 20, FetchWait: 100 * time.Millisecond, MaxFetchBytes: 64 << 20, BatchEvents: 1024, BatchBytes: 256 << 10,
@@ -76,6 +81,11 @@ func (c Config) Validate() error {
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if len(c.Topics) == 0 || slices.Contains(c.Topics, "") {
 		wrong("topics must name at least one topic, and none can be empty")
+	}
+	for _, name := range c.KeyedBy {
+		if _, ok := event.ParseField(name); !ok {
+			wrong("keyed_by: %q is no field; see gatewatch rules schema for their names", name)
+		}
 	}
 	if c.Group == "" {
 		wrong("group is missing")

@@ -23,7 +23,7 @@ type input struct {
 	place     keyed.Place
 	encoder   *keyed.Encoder
 	next      int64 // offset after what was received, -1: unknown
-	progress  event.Time
+	clock     detector.Clock // of the raw partition, as the engine would keep it
 	outputs   []output
 	touched   []int32       // outputs that got copies of the event at hand
 	changed   chan struct{} // told of acknowledgements
@@ -102,7 +102,7 @@ func (in *input) split(b *event.Batch) {
 	uncopied := 0
 	for i := range b.Events {
 		e := &b.Events[i]
-		in.progress = max(in.progress, e.Time)
+		in.clock.Observe(e.Time)
 		in.touched = in.touched[:0]
 		in.entities.Of(e, func(kind int, name string) { in.copy(e, int32(i), kind, name) })
 		if len(in.touched) == 0 {
@@ -111,6 +111,14 @@ func (in *input) split(b *event.Batch) {
 	}
 	in.router.metrics.events.Add(float64(len(b.Events)))
 	in.router.metrics.uncopied.Add(float64(uncopied))
+}
+
+// progress is what a record tells of the raw partition's event time: nothing while events before that are still to be written.
+func (in *input) progress(last bool) event.Time {
+	if !last {
+		return 0
+	}
+	return in.clock.Newest()
 }
 
 func (in *input) copy(e *event.Event, i int32, kind int, name string) {
@@ -134,10 +142,12 @@ func (in *input) write(ctx context.Context, k int32, b *event.Batch, now time.Ti
 	for {
 		n := in.fill(b, rest)
 		h := in.header(k, nextOf(b, rest, n), now)
+		h.Progress = in.progress(n == len(rest))
 		value, err := in.encoder.Append(nil, &h)
 		if err == nil && in.tooLarge(value) {
 			n = in.shrink(b, rest[:n])
 			h.Next = nextOf(b, rest, n)
+			h.Progress = in.progress(n == len(rest))
 			value, err = in.encode(ctx, &h, b.Events[rest[0].event].Offset)
 		}
 		if err == nil {
@@ -208,6 +218,7 @@ func (in *input) count(copies []duplicate) {
 // caughtUp tells all outputs that there is nothing more. While the producer is behind it does not: it will be told again.
 func (in *input) caughtUp(now time.Time) {
 	in.refresh()
+	in.clock.CaughtUp(event.TimeOf(now))
 	in.encoder.Begin()
 	for k := range in.outputs {
 		if now.Sub(in.outputs[k].at) < in.router.o.Config.MarkEvery {

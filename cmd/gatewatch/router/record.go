@@ -21,7 +21,7 @@ const (
 
 func (in *input) header(k int32, next int64, now time.Time) keyed.Header {
 	return keyed.Header{
-		Shape: in.plan.shape, Partition: in.id, From: in.outputs[k].sent, Next: next, Progress: in.progress, Written: event.TimeOf(now),
+		Shape: in.plan.shape, Partition: in.id, From: in.outputs[k].sent, Next: next, Progress: in.clock.Newest(), Written: event.TimeOf(now),
 	}
 }
 
