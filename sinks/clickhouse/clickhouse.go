@@ -1,7 +1,8 @@
-// Package clickhouse inserts alerts into a ClickHouse table over the native protocol.
+// Package clickhouse inserts alerts and blind spots into ClickHouse tables over the native protocol.
 //
 // The table alerts has one row for each version of an alert and collapses rows with equal (id, version); the view
-// alerts_latest shows the latest version of each. The sink creates them, and the database, when it first connects. The
+// alerts_latest shows the latest version of each. blind_spots and blind_spots_latest are the same for blind spots. The sink
+// creates them, and the database, when it first connects. The
 // statements are in the schema folder for whoever prefers to run them by hand.
 package clickhouse
 
@@ -18,7 +19,7 @@ import (
 	"github.com/gatewatch/gatewatch/sinks"
 )
 
-// Sink inserts into one table.
+// Sink inserts into two tables.
 type Sink struct {
 	config Config
 	dialer *dialer
@@ -62,31 +63,50 @@ func (s *Sink) Check(ctx context.Context) error {
 
 // Deliver implements [sinks.Sink]. A batch is one insert.
 func (s *Sink) Deliver(ctx context.Context, batch []*alert.Alert) error {
-	rows, refused := encode(batch)
-	if len(rows) > 0 {
-		if err := s.during(ctx, func() error { return s.insert(ctx, rows) }); err != nil {
-			return classify(err) // a further attempt finds the refused ones again
-		}
+	rows, refused := encode(batch, alertRow)
+	if err := s.deliver(ctx, insertAlerts, rows); err != nil {
+		return classify(err) // a further attempt finds the refused ones again
 	}
 	return sinks.Refuse(refused)
 }
 
-func (s *Sink) insert(ctx context.Context, rows [][]any) error {
+// DeliverBlindSpots implements [sinks.BlindSpotSink]. It refuses them when their table is missing and not to be created, or
+// forbidden.
+func (s *Sink) DeliverBlindSpots(ctx context.Context, batch []*alert.BlindSpot) error {
+	rows, refused := encode(batch, blindSpotRow)
+	err := s.deliver(ctx, insertBlindSpots, rows)
+	switch {
+	case err == nil:
+		return sinks.Refuse(refused)
+	case hasCode(err, codeNotEnoughPrivileges), hasCode(err, codeUnknownTable) && !s.config.Migrate:
+		return sinks.RefuseAll(len(batch), err)
+	}
+	return classify(err)
+}
+
+func (s *Sink) deliver(ctx context.Context, statement string, rows [][]any) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	return s.during(ctx, func() error { return s.insert(ctx, statement, rows) })
+}
+
+func (s *Sink) insert(ctx context.Context, statement string, rows [][]any) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	batch, err := s.conn.PrepareBatch(ctx, insertAlerts)
+	batch, err := s.conn.PrepareBatch(ctx, statement)
 	if err != nil {
 		s.ready = !vanished(err)
-		return fmt.Errorf("insert alerts: %w", err)
+		return fmt.Errorf("insert rows: %w", err)
 	}
 	for _, row := range rows {
 		if err := batch.Append(row...); err != nil {
-			return errors.Join(fmt.Errorf("insert alerts: %w", err), batch.Abort())
+			return errors.Join(fmt.Errorf("insert rows: %w", err), batch.Abort())
 		}
 	}
 	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert alerts: %w", err)
+		return fmt.Errorf("insert rows: %w", err)
 	}
 	return nil
 }
@@ -154,11 +174,12 @@ func (s *Sink) Close(context.Context) error {
 
 // Codes of server errors, from ErrorCodes.cpp of ClickHouse.
 const (
-	codeUnknownTable       = 60
-	codeUnknownDatabase    = 81
-	codeTooLargeString     = 131
-	codeIncorrectData      = 117
-	codeViolatedConstraint = 469
+	codeUnknownTable        = 60
+	codeUnknownDatabase     = 81
+	codeTooLargeString      = 131
+	codeIncorrectData       = 117
+	codeViolatedConstraint  = 469
+	codeNotEnoughPrivileges = 497
 )
 
 // classify tells what the data of a batch causes from what an operator can repair, which is nearly everything: quotas,

@@ -22,7 +22,7 @@ func TestEncodeRefusesOnlyWhatCannotBeARow(t *testing.T) {
 	nan.Baseline = map[string]any{"usual": math.NaN()}
 	early.FirstSeen = -1
 	late.LastSeen = 1 << 50
-	rows, refused := encode([]*alert.Alert{sinktest.Alert(1, 1), nan, sinktest.Alert(3, 1), early, late})
+	rows, refused := encode([]*alert.Alert{sinktest.Alert(1, 1), nan, sinktest.Alert(3, 1), early, late}, alertRow)
 	if len(rows) != 2 || rows[0][0] != sinktest.Alert(1, 1).ID || rows[1][0] != sinktest.Alert(3, 1).ID {
 		t.Errorf("rows: %v", rows)
 	}
@@ -39,6 +39,18 @@ func TestRowHasAValueForEveryColumn(t *testing.T) {
 	row, err := encodeRow(sinktest.Alert(1, 1))
 	if err != nil || len(row) != len(columns) {
 		t.Errorf("%d values for %d columns: %v", len(row), len(columns), err)
+	}
+}
+
+func TestBlindSpotRow(t *testing.T) {
+	row, err := blindSpotRow(sinktest.BlindSpot(1, 1))
+	if err != nil || len(row) != len(blindSpotColumns) {
+		t.Errorf("%d values for %d columns: %v", len(row), len(blindSpotColumns), err)
+	}
+	early := sinktest.BlindSpot(1, 1)
+	early.From = -1
+	if _, err := blindSpotRow(early); err == nil {
+		t.Error("a time before 1970 became a row")
 	}
 }
 
@@ -77,10 +89,12 @@ func TestSchemasHaveEveryColumn(t *testing.T) {
 				t.Errorf("%s: migration %q has number %d, want %d", flavour, m.Name, m.Version, i+1)
 			}
 		}
-		for _, column := range columns {
-			name, _, _ := strings.Cut(column, ".")
-			if !regexp.MustCompile(`(?m)^    ` + name + ` `).MatchString(all[0].Statement) {
-				t.Errorf("%s: no column %s", flavour, name)
+		for table, columns := range map[int][]string{0: columns, 2: blindSpotColumns} {
+			for _, column := range columns {
+				name, _, _ := strings.Cut(column, ".")
+				if !regexp.MustCompile(`(?m)^    ` + name + ` `).MatchString(all[table].Statement) {
+					t.Errorf("%s: no column %s", flavour, name)
+				}
 			}
 		}
 	}

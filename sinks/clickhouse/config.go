@@ -19,7 +19,7 @@ type Config struct {
 	Database    string        `yaml:"database"`
 	Username    string        `yaml:"username"`
 	Password    string        `yaml:"password"`
-	Migrate     bool          `yaml:"migrate"` // create the database, table and view, and bring them up to date
+	Migrate     bool          `yaml:"migrate"` // create the database, tables and views, and bring them up to date
 	DialTimeout time.Duration `yaml:"dial_timeout"`
 	TLS         TLS           `yaml:"tls"`
 }

@@ -15,7 +15,7 @@ import (
 	native "github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// Schema holds the statements that make the table and the view, one in a file, numbered in the order in which they run:
+// Schema holds the statements that make the tables and the views, one in a file, numbered in the order in which they run:
 // schema/production for servers from 22.1, schema/reduced for older ones.
 //
 //go:embed schema

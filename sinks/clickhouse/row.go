@@ -24,17 +24,25 @@ var columns = []string{
 
 var insertAlerts = "INSERT INTO alerts (" + strings.Join(columns, ", ") + ")"
 
-// encode turns a batch into rows and reports the alerts that cannot be one.
-func encode(batch []*alert.Alert) (rows [][]any, refused []sinks.Refusal) {
-	for i, a := range batch {
-		row, err := encodeRow(a)
+// encode turns a batch into rows and reports what cannot be one.
+func encode[T any](batch []T, row func(T) ([]any, error)) (rows [][]any, refused []sinks.Refusal) {
+	for i, v := range batch {
+		r, err := row(v)
 		if err != nil {
-			refused = append(refused, sinks.Refusal{Index: i, Err: fmt.Errorf("encode alert %s version %d: %w", a.ID, a.Version, err)})
+			refused = append(refused, sinks.Refusal{Index: i, Err: err})
 			continue
 		}
-		rows = append(rows, row)
+		rows = append(rows, r)
 	}
 	return rows, refused
+}
+
+func alertRow(a *alert.Alert) ([]any, error) {
+	row, err := encodeRow(a)
+	if err != nil {
+		return nil, fmt.Errorf("encode alert %s version %d: %w", a.ID, a.Version, err)
+	}
+	return row, nil
 }
 
 func encodeRow(a *alert.Alert) ([]any, error) {
@@ -60,21 +68,28 @@ func encodeRow(a *alert.Alert) ([]any, error) {
 		a.Observed.Window, detail, baseline, evidence, kinds, values, a.Risk), nil
 }
 
-// encodeTimes returns first_seen, last_seen, detected_at and emitted_at. All must fit both schemas: the driver gives the
-// whole batch up for one time that does not fit.
+// encodeTimes returns first_seen, last_seen, detected_at and emitted_at.
 func encodeTimes(a *alert.Alert) ([]any, error) {
-	emitted := a.DetectedAt
-	if a.EmittedAt != nil {
-		emitted = *a.EmittedAt
+	return times(a.FirstSeen, a.LastSeen, a.DetectedAt, orElse(a.EmittedAt, a.DetectedAt))
+}
+
+func orElse(t *alert.Time, other alert.Time) alert.Time {
+	if t != nil {
+		return *t
 	}
-	var all []any
-	for _, t := range []alert.Time{a.FirstSeen, a.LastSeen, a.DetectedAt, emitted} {
+	return other
+}
+
+// times returns what goes into columns of times. All must fit both schemas: the driver gives the whole batch up for one time
+// that does not fit.
+func times(all ...alert.Time) (values []any, err error) {
+	for _, t := range all {
 		if t < 0 || t/1000 > math.MaxUint32 {
 			return nil, fmt.Errorf("time %v is not between 1970 and 2106", t)
 		}
-		all = append(all, t.Std())
+		values = append(values, t.Std())
 	}
-	return all, nil
+	return values, nil
 }
 
 // object returns m as JSON, or "" for none.

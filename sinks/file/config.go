@@ -3,11 +3,17 @@ package file
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 )
 
 // Config says where alerts are written and when a file is done.
 type Config struct {
-	Path    string `yaml:"path"`
+	Path string `yaml:"path"`
+
+	// BlindSpotsPath is the file of blind spots; "": -blind-spots before the extension of Path; "-": they are not written.
+	BlindSpotsPath string `yaml:"blind_spots_path"`
+
 	Sync    string `yaml:"sync"`     // batch: a delivery ends on disk; never: the operating system decides
 	MaxSize int64  `yaml:"max_size"` // bytes after which a new file begins; 0: never
 	Keep    int    `yaml:"keep"`     // how many full files are kept, older ones are deleted; 0: all
@@ -28,6 +34,9 @@ func (c Config) Validate() error {
 	if c.Path == "" {
 		errs = append(errs, errors.New("path is missing"))
 	}
+	if c.Path != "" && c.BlindSpotsPath == c.Path {
+		errs = append(errs, errors.New("blind_spots_path must not be the path of the alerts"))
+	}
 	if c.Sync != SyncBatch && c.Sync != SyncNever {
 		errs = append(errs, fmt.Errorf("sync is %q, must be %q or %q", c.Sync, SyncBatch, SyncNever))
 	}
@@ -38,4 +47,16 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("keep is %d, must not be negative", c.Keep))
 	}
 	return errors.Join(errs...)
+}
+
+// blindSpotsPath returns the file of blind spots, "" for none.
+func (c Config) blindSpotsPath() string {
+	switch {
+	case c.BlindSpotsPath == "-", c.BlindSpotsPath == "" && strings.HasPrefix(c.Path, "/dev/"):
+		return ""
+	case c.BlindSpotsPath == "":
+		extension := filepath.Ext(c.Path)
+		return strings.TrimSuffix(c.Path, extension) + "-blind-spots" + extension
+	}
+	return c.BlindSpotsPath
 }

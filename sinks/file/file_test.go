@@ -18,8 +18,16 @@ func TestConformance(t *testing.T) {
 		dir := filepath.Dir(c.Path)
 		must(t, os.Mkdir(dir, 0o700))
 		return sinktest.Target{
-			Open:     func(*testing.T) sinks.Sink { return New(c) },
-			Received: func(t *testing.T) []*alert.Alert { return read(t, c.Path) },
+			Open: func(*testing.T) sinks.Sink { return New(c) },
+			Received: func(t *testing.T) []*alert.Alert {
+				if _, err := os.Stat(c.Path); os.IsNotExist(err) {
+					return nil
+				}
+				return read(t, c.Path)
+			},
+			BlindSpots: func(t *testing.T) []*alert.BlindSpot {
+				return readLines[alert.BlindSpot](t, filepath.Join(dir, "alerts-blind-spots.jsonl"))
+			},
 			Down: func(t *testing.T) func() {
 				must(t, os.Rename(dir, dir+".gone"))
 				return func() { must(t, os.Rename(dir+".gone", dir)) }
@@ -41,13 +49,19 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// read returns the alerts of a file; lines that are none fail the test.
-func read(t *testing.T, path string) (all []*alert.Alert) {
+// read returns the alerts of a file.
+func read(t *testing.T, path string) []*alert.Alert {
+	t.Helper()
+	return readLines[alert.Alert](t, path)
+}
+
+// readLines returns what a file holds; lines that have another form fail the test.
+func readLines[T any](t *testing.T, path string) (all []*T) {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	must(t, err)
 	for line := range strings.Lines(string(text)) {
-		var a alert.Alert
+		var a T
 		if err := json.Unmarshal([]byte(line), &a); err != nil {
 			t.Fatalf("%s: %q: %v", path, line, err)
 		}
@@ -93,10 +107,10 @@ func TestReopen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "alerts.jsonl")
 	s := New(config(path))
 	deliver(t, s, 1)
-	before := s.file
+	before := s.alerts.file
 	s.Reopen()
 	deliver(t, s, 2)
-	if s.file == before {
+	if s.alerts.file == before {
 		t.Error("the file was not opened again")
 	}
 	deliver(t, s, 3)
@@ -110,7 +124,7 @@ func TestRotation(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "alerts.jsonl")
 	probe := New(config(path + ".probe"))
 	deliver(t, probe, 0)
-	size := probe.size
+	size := probe.alerts.size
 	must(t, probe.Close(t.Context()))
 
 	c := config(path)
@@ -127,7 +141,7 @@ func TestRotation(t *testing.T) {
 	deliver(t, s, 10)
 	must(t, s.Close(t.Context()))
 
-	full, err := s.full()
+	full, err := s.alerts.full()
 	must(t, err)
 	counts := []int{len(read(t, path))}
 	for _, f := range full {
@@ -160,7 +174,7 @@ func TestBatchLargerThanAFileBeginsNone(t *testing.T) {
 	s := New(c)
 	deliver(t, s, 1, 2)
 	must(t, s.Close(t.Context()))
-	if full, err := s.full(); err != nil || len(full) != 0 {
+	if full, err := s.alerts.full(); err != nil || len(full) != 0 {
 		t.Errorf("an empty file was put aside: %v, %v", full, err)
 	}
 }
@@ -176,6 +190,38 @@ func TestTornLineOfACrashHarmsOnlyItself(t *testing.T) {
 	lines := strings.Split(string(text), "\n")
 	if len(lines) != 3 || lines[0] != `{"schema":1,"id":"to` || !strings.HasPrefix(lines[1], `{"schema":1,"id":"`+sinktest.Alert(1, 1).ID) {
 		t.Errorf("file: %q", text)
+	}
+}
+
+func TestBlindSpotsPath(t *testing.T) {
+	for _, tt := range []struct{ path, blind, want string }{
+		{"/var/log/alerts.jsonl", "", "/var/log/alerts-blind-spots.jsonl"},
+		{"/var/log.d/alerts", "", "/var/log.d/alerts-blind-spots"},
+		{"alerts.jsonl", "elsewhere.jsonl", "elsewhere.jsonl"},
+		{"alerts.jsonl", "-", ""},
+		{"/dev/stdout", "", ""},
+	} {
+		c := config(tt.path)
+		c.BlindSpotsPath = tt.blind
+		if got := c.blindSpotsPath(); got != tt.want {
+			t.Errorf("%q and %q: %q, want %q", tt.path, tt.blind, got, tt.want)
+		}
+	}
+	c := config("alerts.jsonl")
+	c.BlindSpotsPath = "alerts.jsonl"
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "blind_spots_path") {
+		t.Errorf("one file for both: %v", err)
+	}
+}
+
+func TestBlindSpotsCanBeSwitchedOff(t *testing.T) {
+	c := config(filepath.Join(t.TempDir(), "alerts.jsonl"))
+	c.BlindSpotsPath = "-"
+	s := New(c)
+	must(t, s.DeliverBlindSpots(t.Context(), []*alert.BlindSpot{sinktest.BlindSpot(1, 1)}))
+	must(t, s.Close(t.Context()))
+	if files, err := os.ReadDir(filepath.Dir(c.Path)); err != nil || len(files) > 0 {
+		t.Errorf("files: %v, %v", files, err)
 	}
 }
 

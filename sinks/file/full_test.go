@@ -19,7 +19,7 @@ func TestFullDiskLeavesNoTornLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "alerts.jsonl")
 	s := New(config(path))
 	deliver(t, s, 1)
-	size := s.size
+	size := s.alerts.size
 	batch := []*alert.Alert{sinktest.Alert(2, 1), sinktest.Alert(3, 1)}
 
 	lift := limitFiles(t, uint64(size+size/2))

@@ -16,7 +16,10 @@ type Config struct {
 
 	Topic string `yaml:"topic"`
 
-	// Partitions of the topic when it is missing and has to be created, with the replication of the cluster's default; 0:
+	// BlindSpotsTopic takes the blind spots; "": the name of Topic and -blind-spots; "-": they are not produced.
+	BlindSpotsTopic string `yaml:"blind_spots_topic"`
+
+	// Partitions of a topic when it is missing and has to be created, with the replication of the cluster's default; 0:
 	// it is never created.
 	Partitions int `yaml:"partitions"`
 
@@ -44,6 +47,9 @@ func (c Config) Validate() error {
 	if c.Topic == "" {
 		errs = append(errs, errors.New("topic is missing"))
 	}
+	if c.Topic != "" && c.BlindSpotsTopic == c.Topic {
+		errs = append(errs, errors.New("blind_spots_topic must not be the topic of the alerts"))
+	}
 	if c.Partitions < 0 {
 		errs = append(errs, fmt.Errorf("partitions is %d, must not be negative", c.Partitions))
 	}
@@ -59,4 +65,15 @@ func (c Config) Validate() error {
 		errs = append(errs, fmt.Errorf("compression is %q, must be one of %s", c.Compression, strings.Join(names, ", ")))
 	}
 	return errors.Join(errs...)
+}
+
+// blindSpotsTopic returns the topic of blind spots, "" for none.
+func (c Config) blindSpotsTopic() string {
+	switch c.BlindSpotsTopic {
+	case "-":
+		return ""
+	case "":
+		return c.Topic + "-blind-spots"
+	}
+	return c.BlindSpotsTopic
 }

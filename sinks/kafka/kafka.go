@@ -1,18 +1,15 @@
-// Package kafka produces alerts to a Kafka topic.
+// Package kafka produces alerts to a Kafka topic, and blind spots to another.
 //
-// The key of a record is the alert's id, hashed as the Java client does, so that all versions of an alert are in one
-// partition, in order. The value is the alert's JSON form. Delivery is at least once: when an answer of the broker is
+// The key of a record is the id of the alert or blind spot, hashed as the Java client does, so that all its versions are in
+// one partition, in order. The value is the JSON form. Delivery is at least once: when an answer of the broker is
 // lost, a record comes again with equal id and version.
 package kafka
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
-	"time"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
@@ -20,7 +17,7 @@ import (
 	kafka "github.com/segmentio/kafka-go"
 )
 
-// Sink produces to one topic.
+// Sink produces to two topics.
 type Sink struct {
 	config   Config
 	client   *kafka.Client
@@ -45,24 +42,47 @@ func (s *Sink) Name() string { return "kafka" }
 
 // Check connects and looks the topic up, so that wrong settings show at the start and not with the first alert.
 func (s *Sink) Check(ctx context.Context) error {
-	_, err := s.partitions(ctx)
+	_, err := s.partitions(ctx, s.config.Topic)
 	return err
 }
 
 // Deliver implements [sinks.Sink]. Partitions are written at the same time and may succeed or fail one by one.
 func (s *Sink) Deliver(ctx context.Context, batch []*alert.Alert) error {
-	records, refused := s.encode(batch)
+	records, refused := encode(batch, s.config.MaxBatchBytes, alertRecord)
+	return s.deliver(ctx, s.config.Topic, records, refused)
+}
+
+// DeliverBlindSpots implements [sinks.BlindSpotSink]. It refuses them when their topic is missing and not to be created, or
+// forbidden.
+func (s *Sink) DeliverBlindSpots(ctx context.Context, batch []*alert.BlindSpot) error {
+	topic := s.config.blindSpotsTopic()
+	if topic == "" {
+		return nil
+	}
+	if _, err := s.partitions(ctx, topic); s.noPlace(err) {
+		return sinks.RefuseAll(len(batch), fmt.Errorf("%w: create the topic, or set blind_spots_topic to another or to -", err))
+	}
+	records, refused := encode(batch, s.config.MaxBatchBytes, blindSpotRecord)
+	return s.deliver(ctx, topic, records, refused)
+}
+
+// noPlace tells a topic that somebody has to create or permit from one that is about to appear.
+func (s *Sink) noPlace(err error) bool {
+	return errors.Is(err, kafka.TopicAuthorizationFailed) || errors.Is(err, kafka.UnknownTopicOrPartition) && s.config.Partitions == 0
+}
+
+func (s *Sink) deliver(ctx context.Context, topic string, records []record, refused []sinks.Refusal) error {
 	if len(records) == 0 {
 		return sinks.Refuse(refused)
 	}
-	partitions, err := s.partitions(ctx)
+	partitions, err := s.partitions(ctx, topic)
 	if err != nil {
 		return err // a further attempt finds the refused ones again
 	}
 	results := make(chan result)
 	var work sync.WaitGroup
 	for partition, records := range s.assign(records, partitions) {
-		work.Go(func() { results <- s.write(ctx, partition, records) })
+		work.Go(func() { results <- s.write(ctx, topic, partition, records) })
 	}
 	go func() {
 		work.Wait()
@@ -71,64 +91,17 @@ func (s *Sink) Deliver(ctx context.Context, batch []*alert.Alert) error {
 	return collect(results, refused)
 }
 
-// record is an alert on its way.
-type record struct {
-	index   int // in the batch
-	key     []byte
-	value   []byte
-	headers []kafka.Header
-	time    time.Time // zero: the moment of sending
-}
-
-// wire returns the record as the client sends it, once: the client reads keys and values to their ends.
-func (r *record) wire() kafka.Record {
-	return kafka.Record{Time: r.time, Key: kafka.NewBytes(r.key), Value: kafka.NewBytes(r.value), Headers: r.headers}
-}
-
-// size returns the bytes of the record with what the protocol adds.
-func (r *record) size() int { return len(r.key) + len(r.value) + overhead }
-
-// overhead is at least what the protocol adds to key and value: headers, lengths, times.
-const overhead = 100
-
-func (s *Sink) encode(batch []*alert.Alert) (records []record, refused []sinks.Refusal) {
-	for i, a := range batch {
-		var value bytes.Buffer
-		err := sinks.WriteJSON(&value, a)
-		r := record{index: i, key: []byte(a.ID), value: bytes.TrimSuffix(value.Bytes(), []byte("\n")), headers: headers(a)}
-		if err == nil && r.size() > s.config.MaxBatchBytes {
-			err = fmt.Errorf("alert %s version %d has %d bytes, more than max_batch_bytes", a.ID, a.Version, r.size())
-		}
-		if err != nil {
-			refused = append(refused, sinks.Refusal{Index: i, Err: err})
-			continue
-		}
-		if a.EmittedAt != nil {
-			r.time = a.EmittedAt.Std()
-		}
-		records = append(records, r)
-	}
-	return records, refused
-}
-
-func headers(a *alert.Alert) []kafka.Header {
-	return []kafka.Header{
-		{Key: "content-type", Value: []byte("application/json")},
-		{Key: "schema", Value: []byte("gatewatch.alert/" + strconv.Itoa(a.Schema))},
-	}
-}
-
 // partitions returns the numbers of the topic's partitions and creates the topic if it is missing and the configuration
 // says so. The transport remembers the answer for some seconds.
-func (s *Sink) partitions(ctx context.Context) ([]int, error) {
-	found, err := s.lookup(ctx)
+func (s *Sink) partitions(ctx context.Context, name string) ([]int, error) {
+	found, err := s.lookup(ctx, name)
 	if errors.Is(err, kafka.UnknownTopicOrPartition) && s.config.Partitions > 0 {
-		if err = s.create(ctx); err == nil {
-			found, err = s.lookup(ctx)
+		if err = s.create(ctx, name); err == nil {
+			found, err = s.lookup(ctx, name)
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look up topic %s at %s: %w", s.config.Topic, s.client.Addr, advise(err))
+		return nil, fmt.Errorf("look up topic %s at %s: %w", name, s.client.Addr, advise(err))
 	}
 	return found, nil
 }
@@ -141,13 +114,13 @@ func advise(err error) error {
 	return err
 }
 
-func (s *Sink) lookup(ctx context.Context) ([]int, error) {
-	answer, err := s.client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{s.config.Topic}})
+func (s *Sink) lookup(ctx context.Context, name string) ([]int, error) {
+	answer, err := s.client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{name}})
 	if err != nil {
 		return nil, err
 	}
 	for _, topic := range answer.Topics {
-		if topic.Name != s.config.Topic {
+		if topic.Name != name {
 			continue
 		}
 		if topic.Error != nil {
@@ -164,12 +137,12 @@ func (s *Sink) lookup(ctx context.Context) ([]int, error) {
 	return nil, kafka.UnknownTopicOrPartition
 }
 
-func (s *Sink) create(ctx context.Context) error {
+func (s *Sink) create(ctx context.Context, name string) error {
 	answer, err := s.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
-		Topic: s.config.Topic, NumPartitions: s.config.Partitions, ReplicationFactor: -1,
+		Topic: name, NumPartitions: s.config.Partitions, ReplicationFactor: -1,
 	}}})
 	if err == nil {
-		err = answer.Errors[s.config.Topic]
+		err = answer.Errors[name]
 	}
 	if err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
 		return fmt.Errorf("create it: %w", err)

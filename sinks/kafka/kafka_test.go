@@ -24,7 +24,10 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
-const topic = "alerts"
+const (
+	topic     = "alerts"
+	blindness = "alerts-blind-spots"
+)
 
 // broker is a Kafka cluster in this process that can be broken.
 type broker struct {
@@ -88,8 +91,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// records reads the topic from the beginning to its present end with another client.
-func (b *broker) records(t *testing.T) (all []*kgo.Record) {
+// records reads a topic from the beginning to its present end with another client.
+func (b *broker) records(t *testing.T, topic string) (all []*kgo.Record) {
 	t.Helper()
 	want := int64(0)
 	for _, p := range b.PartitionInfos(topic) {
@@ -110,10 +113,23 @@ func (b *broker) records(t *testing.T) (all []*kgo.Record) {
 
 func (b *broker) alerts(t *testing.T) (all []*alert.Alert) {
 	t.Helper()
-	for _, r := range b.records(t) {
+	for _, r := range b.records(t, topic) {
 		var a alert.Alert
 		must(t, json.Unmarshal(r.Value, &a))
 		all = append(all, &a)
+	}
+	return all
+}
+
+func (b *broker) blindSpots(t *testing.T) (all []*alert.BlindSpot) {
+	t.Helper()
+	for _, r := range b.records(t, blindness) {
+		var spot alert.BlindSpot
+		must(t, json.Unmarshal(r.Value, &spot))
+		if string(r.Key) != spot.ID || string(r.Headers[1].Value) != "gatewatch.blind_spot/1" {
+			t.Errorf("record with key %s and headers %v", r.Key, r.Headers)
+		}
+		all = append(all, &spot)
 	}
 	return all
 }
@@ -122,12 +138,12 @@ func TestConformance(t *testing.T) {
 	for name, partitions := range map[string]int32{"one partition": 1, "five partitions": 5} {
 		t.Run(name, func(t *testing.T) {
 			sinktest.Run(t, func(t *testing.T) sinktest.Target {
-				b := newBroker(t, kfake.SeedTopics(partitions, topic))
+				b := newBroker(t, kfake.SeedTopics(partitions, topic, blindness))
 				return sinktest.Target{
 					Open:     func(t *testing.T) sinks.Sink { return open(t, b.config()) },
-					Received: b.alerts,
-					Down:     b.become(down),
-					Hang:     b.become(hanging),
+					Received: b.alerts, BlindSpots: b.blindSpots,
+					Down: b.become(down),
+					Hang: b.become(hanging),
 				}
 			})
 		})
@@ -140,17 +156,17 @@ func TestConformanceWithSASL(t *testing.T) {
 		b := secured(t)
 		return sinktest.Target{
 			Open:     func(t *testing.T) sinks.Sink { return open(t, withPassword(b.config(), "correct-horse")) },
-			Received: b.alerts,
-			Down:     b.become(down),
-			Hang:     b.become(hanging),
-			Secrets:  []string{"correct-horse"},
+			Received: b.alerts, BlindSpots: b.blindSpots,
+			Down:    b.become(down),
+			Hang:    b.become(hanging),
+			Secrets: []string{"correct-horse"},
 		}
 	})
 }
 
 func secured(t *testing.T) *broker {
 	t.Helper()
-	b := newBroker(t, kfake.SeedTopics(2, topic), kfake.EnableSASL(), kfake.Superuser("PLAIN", "gatewatch", "correct-horse"))
+	b := newBroker(t, kfake.SeedTopics(2, topic, blindness), kfake.EnableSASL(), kfake.Superuser("PLAIN", "gatewatch", "correct-horse"))
 	b.reader = append(b.reader, kgo.SASL(plain.Auth{User: "gatewatch", Pass: "correct-horse"}.AsMechanism()))
 	return b
 }
@@ -189,7 +205,7 @@ func TestRecord(t *testing.T) {
 	s := open(t, b.config())
 	a := sinktest.Alert(1, 1)
 	must(t, s.Deliver(t.Context(), []*alert.Alert{a}))
-	r := b.records(t)[0]
+	r := b.records(t, topic)[0]
 	if string(r.Key) != a.ID {
 		t.Errorf("key %q, want %q", r.Key, a.ID)
 	}
@@ -282,6 +298,33 @@ func refusedOnly(t *testing.T, err error, index int) {
 	}
 }
 
+func TestTopicOfBlindSpots(t *testing.T) {
+	batch := []*alert.BlindSpot{sinktest.BlindSpot(1, 1), sinktest.BlindSpot(2, 1)}
+	b := newBroker(t, kfake.SeedTopics(1, topic))
+	c := b.config()
+	c.BlindSpotsTopic = "-"
+	must(t, open(t, c).DeliverBlindSpots(t.Context(), batch))
+
+	c.BlindSpotsTopic = ""
+	refused, ok := errors.AsType[*sinks.PartialError](open(t, c).DeliverBlindSpots(t.Context(), batch))
+	if !ok || len(refused.Refused) != 2 || !strings.Contains(refused.Error(), "blind_spots_topic") {
+		t.Errorf("without the topic: %v", refused)
+	}
+
+	c.Partitions = 3
+	must(t, open(t, c).DeliverBlindSpots(t.Context(), batch))
+	if n := len(b.PartitionInfos(blindness)); n != 3 {
+		t.Errorf("%d partitions, want 3", n)
+	}
+	if n := len(b.blindSpots(t)); n != 2 {
+		t.Errorf("%d blind spots, want 2", n)
+	}
+	c.BlindSpotsTopic = c.Topic
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "blind_spots_topic") {
+		t.Errorf("one topic for both: %v", err)
+	}
+}
+
 // The topic takes smaller messages than the sink was told.
 func TestBrokerRefusesWhatIsTooLarge(t *testing.T) {
 	b := newBroker(t)
@@ -323,7 +366,7 @@ func TestPartitionThatFailsIsRetriedAlone(t *testing.T) {
 	}
 	must(t, s.Deliver(t.Context(), again))
 	seen := map[string]int{}
-	for _, r := range b.records(t) {
+	for _, r := range b.records(t, topic) {
 		seen[string(r.Key)]++
 		if retried := contains(again, string(r.Key)); retried != (r.Partition == failed) {
 			t.Errorf("alert %s in partition %d: retried is %v", r.Key, r.Partition, retried)

@@ -17,16 +17,16 @@ type result struct {
 }
 
 // write produces records to one partition, in order. After the first failure the rest is left for a further attempt.
-func (s *Sink) write(ctx context.Context, partition int, records []record) (res result) {
+func (s *Sink) write(ctx context.Context, topic string, partition int, records []record) (res result) {
 	for len(records) > 0 {
 		n := s.cut(records)
-		refused, err := s.produce(ctx, partition, records[:n])
+		refused, err := s.produce(ctx, topic, partition, records[:n])
 		res.refused = append(res.refused, refused...)
 		if err != nil {
 			for _, r := range records {
 				res.retry = append(res.retry, r.index)
 			}
-			res.err = fmt.Errorf("produce to %s partition %d: %w", s.config.Topic, partition, err)
+			res.err = fmt.Errorf("produce to %s partition %d: %w", topic, partition, err)
 			return res
 		}
 		records = records[n:]
@@ -47,8 +47,8 @@ func (s *Sink) cut(records []record) int {
 
 // produce sends one request. When the broker refuses what is in it, it sends the halves, and refuses in the end only
 // single records.
-func (s *Sink) produce(ctx context.Context, partition int, records []record) ([]sinks.Refusal, error) {
-	err := s.request(ctx, partition, records)
+func (s *Sink) produce(ctx context.Context, topic string, partition int, records []record) ([]sinks.Refusal, error) {
+	err := s.request(ctx, topic, partition, records)
 	if !permanent(err) {
 		return nil, err
 	}
@@ -56,21 +56,21 @@ func (s *Sink) produce(ctx context.Context, partition int, records []record) ([]
 		return []sinks.Refusal{{Index: records[0].index, Err: err}}, nil
 	}
 	half := len(records) / 2
-	first, err := s.produce(ctx, partition, records[:half])
+	first, err := s.produce(ctx, topic, partition, records[:half])
 	if err != nil {
 		return first, err
 	}
-	second, err := s.produce(ctx, partition, records[half:])
+	second, err := s.produce(ctx, topic, partition, records[half:])
 	return append(first, second...), err
 }
 
-func (s *Sink) request(ctx context.Context, partition int, records []record) error {
+func (s *Sink) request(ctx context.Context, topic string, partition int, records []record) error {
 	raw := make([]kafka.Record, len(records))
 	for i := range records {
 		raw[i] = records[i].wire()
 	}
 	answer, err := s.client.Produce(ctx, &kafka.ProduceRequest{
-		Topic: s.config.Topic, Partition: partition, RequiredAcks: kafka.RequireAll,
+		Topic: topic, Partition: partition, RequiredAcks: kafka.RequireAll,
 		Records: kafka.NewRecordReader(raw...), Compression: compressions[s.config.Compression],
 	})
 	if err != nil {

@@ -31,6 +31,9 @@ type Target struct {
 	// Received returns what the destination holds, in order of arrival as far as it keeps that.
 	Received func(t *testing.T) []*alert.Alert
 
+	// BlindSpots returns the blind spots that the destination holds. nil: the sink takes none.
+	BlindSpots func(t *testing.T) []*alert.BlindSpot
+
 	// WholeSeconds says that the destination cuts times below a second.
 	WholeSeconds bool
 
@@ -64,6 +67,9 @@ func Run(t *testing.T, open func(t *testing.T) Target) {
 		{"stops while down", stopsWhileDown},
 		{"gives up when told", givesUpWhenTold},
 		{"closes unused", closesUnused},
+		{"delivers every field of blind spots", deliversBlindSpots},
+		{"keeps blind spots apart from alerts", keepsBlindSpotsApart},
+		{"the same blind spot again is recognisable", sameBlindSpotAgain},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
