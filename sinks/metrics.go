@@ -18,9 +18,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return make.NewCounterVec(prometheus.CounterOpts{Name: "gatewatch_sink_" + name, Help: help}, []string{"sink"})
 	}
 	return &metrics{
-		enqueued:  counter("enqueued_total", "Alerts handed to the sink's queue."),
-		delivered: counter("delivered_total", "Alerts that the destination has taken."),
-		refused:   counter("refused_total", "Alerts that the destination will never take, kept in the dead letters."),
+		enqueued:  counter("enqueued_total", "Alerts and blind spots handed to the sink's queue in memory."),
+		delivered: counter("delivered_total", "Alerts and blind spots that the destination has taken."),
+		refused:   counter("refused_total", "Alerts and blind spots that the destination will never take, kept in the dead letters."),
 		retried:   counter("retried_total", "Alerts whose delivery failed and was tried again."),
 		splits:    counter("splits_total", "Batches refused as a whole and delivered in halves."),
 		unburied:  counter("dead_letter_errors_total", "Failed attempts to write dead letters."),
@@ -73,8 +73,8 @@ func newDepth(q *Queue) *depth {
 		blocking:  desc("blocking", "1 while the sink's full queue holds up detection."),
 		failed:    desc("failing", "1 while the latest delivery has failed."),
 		spilled: prometheus.NewDesc("gatewatch_outbox_spilled",
-			"Alerts that the sink has yet to read from the outbox.", []string{"sink"}, nil),
-		unsettled: prometheus.NewDesc("gatewatch_outbox_records", "Alerts that not every sink has settled.", nil, nil),
+			"Alerts and blind spots that the sink has yet to read from the outbox.", []string{"sink"}, nil),
+		unsettled: prometheus.NewDesc("gatewatch_outbox_records", "Alerts and blind spots that not every sink has settled.", nil, nil),
 		slow:      prometheus.NewDesc("gatewatch_outbox_blocking", "1 while a slow outbox holds up detection.", nil, nil),
 	}
 }

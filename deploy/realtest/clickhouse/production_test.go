@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	native "github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/gatewatch/gatewatch/sinks/clickhouse"
 	"github.com/google/go-cmp/cmp"
 )
@@ -133,29 +134,90 @@ func TestRetentionCountsFromDelivery(t *testing.T) {
 func TestSchemasAgree(t *testing.T) {
 	c := openChdb(t)
 	migrateChdb(t, c)
-	production := strings.Fields(c.text(t, "SELECT name FROM system.columns WHERE database = 'gatewatch' AND table = 'alerts' ORDER BY position"))
 	database := newDatabase(t)
 	s := open(t, config(serverAddr, database))
 	must(t, s.Check(t.Context()))
 	must(t, s.Close(t.Context()))
-	found, err := connect(t, database).Query(t.Context(), "SELECT name FROM system.columns WHERE database = '"+database+"' AND table = 'alerts'")
-	must(t, err)
-	defer found.Close()
-	var reduced []string
-	for found.Next() {
-		var name string
-		must(t, found.Scan(&name))
-		reduced = append(reduced, name)
+	for _, table := range []string{"alerts", "blind_spots"} {
+		production := strings.Fields(c.text(t, "SELECT name FROM system.columns WHERE database = 'gatewatch' AND table = '"+table+"' ORDER BY position"))
+		if diff := cmp.Diff(production, columnsOf(t, database, table)); diff != "" || len(production) == 0 {
+			t.Errorf("columns of %s differ (- production, + reduced):\n%s", table, diff)
+		}
 	}
-	if diff := cmp.Diff(production, reduced); diff != "" {
-		t.Errorf("columns differ (- production, + reduced):\n%s", diff)
+}
+
+func columnsOf(t *testing.T, database, table string) []string {
+	t.Helper()
+	query := "SELECT name FROM system.columns WHERE database = '" + database + "' AND table = '" + table + "'"
+	return readBack(t, database, query, func(rows native.Rows) (name string, err error) {
+		err = rows.Scan(&name)
+		return name, err
+	})
+}
+
+// blindSpot is one version of a blind spot; the fields that no query looks at are left to their defaults.
+type blindSpot struct {
+	ID         string   `json:"id"`
+	Version    int      `json:"version"`
+	State      string   `json:"state"`
+	Cause      string   `json:"cause"`
+	From       string   `json:"from_time"`
+	To         string   `json:"to_time"`
+	EmittedAt  string   `json:"emitted_at"`
+	Topic      string   `json:"topic"`
+	Partitions []int32  `json:"partitions"`
+	Rules      []string `json:"rules"`
+	Kinds      []string `json:"kinds"`
+	Count      uint64   `json:"count"`
+	Detail     string   `json:"detail"`
+}
+
+// fillBlindSpots inserts a lag in two versions, the first twice, a later eviction, and one of the day before.
+func fillBlindSpots(t *testing.T, c *chdb) {
+	t.Helper()
+	lag := blindSpot{
+		ID: "lag", Version: 1, State: "open", Cause: "lag", From: at(0), To: at(time.Minute), EmittedAt: at(time.Minute),
+		Topic: "gateway", Partitions: []int32{0, 3}, Rules: []string{}, Kinds: []string{}, Count: 100, Detail: "behind",
 	}
+	again, closed := lag, lag
+	again.EmittedAt = at(time.Hour)
+	closed.Version, closed.State, closed.To, closed.Count, closed.EmittedAt = 2, "closed", at(5*time.Minute), 500, at(5*time.Minute)
+	eviction := blindSpot{
+		ID: "eviction", Version: 1, State: "closed", Cause: "eviction", From: at(90 * time.Minute), To: at(150 * time.Minute),
+		EmittedAt: at(91 * time.Minute), Partitions: []int32{}, Rules: []string{"r"}, Kinds: []string{"client_id"}, Count: 7,
+	}
+	old := closed
+	old.ID, old.From, old.To = "old", at(-24*time.Hour), at(-23*time.Hour)
+	for _, b := range []blindSpot{lag, closed, again, eviction, old} {
+		var buf bytes.Buffer
+		must(t, json.NewEncoder(&buf).Encode(b))
+		c.exec(t, "INSERT INTO blind_spots FORMAT JSONEachRow "+buf.String())
+	}
+}
+
+func TestBlindSpotsCollapse(t *testing.T) {
+	c := openChdb(t)
+	migrateChdb(t, c)
+	c.exec(t, "SYSTEM STOP MERGES blind_spots")
+	fillBlindSpots(t, c)
+	for query, want := range map[string]string{
+		"SELECT count() FROM blind_spots":                                           "5",
+		"SELECT count() FROM blind_spots FINAL":                                     "4",
+		"SELECT id, version, count FROM blind_spots_latest":                         "eviction\t1\t7\nlag\t2\t500\nold\t2\t500",
+		"SELECT emitted_at FROM blind_spots FINAL WHERE id = 'lag' AND version = 1": at(time.Minute),
+	} {
+		if got := c.text(t, query); got != want {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
+	}
+	c.exec(t, "SYSTEM START MERGES blind_spots")
 }
 
 func TestDashboardQueries(t *testing.T) {
 	c := openChdb(t)
 	migrateChdb(t, c)
 	fill(t, c)
+	fillBlindSpots(t, c)
 	for name, value := range map[string]string{
 		"from": at(-time.Hour), "to": at(2 * time.Hour), "step": "3600", "entity_kind": "client_id", "entity_id": "app-1",
 		"related_kind": "source_ip", "related_value": "ip-of-app-1",
@@ -186,6 +248,12 @@ func TestDashboardQueries(t *testing.T) {
 			{"tag":"owasp:API1:2023","alerts":3,"rules":["enumeration","travel"]},
 			{"tag":"rule:enumeration","alerts":2,"rules":["enumeration"]},
 			{"tag":"rule:travel","alerts":1,"rules":["travel"]}]`,
+		"blind_spots.sql": `[
+			{"from_time":"2026-11-22 13:30:00.000","to_time":"2026-11-22 14:30:00.000","cause":"eviction","state":"closed","count":7,"detail":"","topic":"","partitions":[],"rules":["r"],"kinds":["client_id"],"sink":"","id":"eviction"},
+			{"from_time":"2026-11-22 12:00:00.000","to_time":"2026-11-22 12:05:00.000","cause":"lag","state":"closed","count":500,"detail":"behind","topic":"gateway","partitions":[0,3],"rules":[],"kinds":[],"sink":"","id":"lag"}]`,
+		"blind_time.sql": `[
+			{"cause":"eviction","intervals":1,"seconds":1800,"concerned":7,"latest":"2026-11-22 14:30:00.000"},
+			{"cause":"lag","intervals":1,"seconds":300,"concerned":500,"latest":"2026-11-22 12:05:00.000"}]`,
 		"delivery_delay.sql": `[
 			{"time":"2026-11-22 12:00:00","versions":4,"p50":200,"p99":300,"longest":300},
 			{"time":"2026-11-22 13:00:00","versions":1,"p50":900,"p99":900,"longest":900}]`,

@@ -48,3 +48,24 @@ func scan(rows native.Rows) (*alert.Alert, error) {
 	}
 	return &a, nil
 }
+
+const selectBlindSpots = `SELECT id, version, schema, state, cause, from_time, to_time, topic, partitions, rules, kinds, sink, count,
+	detail, emitted_at FROM blind_spots FINAL ORDER BY id, version`
+
+// scanBlindSpot reads one row of selectBlindSpots back.
+func scanBlindSpot(rows native.Rows) (*alert.BlindSpot, error) {
+	var b alert.BlindSpot
+	var version uint32
+	var schema uint16
+	var state, cause string
+	var from, to, emitted time.Time
+	if err := rows.Scan(&b.ID, &version, &schema, &state, &cause, &from, &to, &b.Topic, &b.Partitions, &b.Rules, &b.Kinds, &b.Sink,
+		&b.Count, &b.Detail, &emitted); err != nil {
+		return nil, err
+	}
+	b.Version, b.Schema, b.State, b.Cause = int(version), int(schema), alert.State(state), alert.Cause(cause)
+	b.From, b.To = alert.Time(from.UnixMilli()), alert.Time(to.UnixMilli())
+	at := alert.Time(emitted.UnixMilli())
+	b.EmittedAt = &at
+	return &b, nil
+}

@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -67,6 +68,7 @@ func TestConformance(t *testing.T) {
 		return sinktest.Target{
 			Open:         func(t *testing.T) sinks.Sink { return open(t, config(proxy.Addr, database)) },
 			Received:     func(t *testing.T) []*alert.Alert { return stored(t, database) },
+			BlindSpots:   func(t *testing.T) []*alert.BlindSpot { return storedBlindSpots(t, database) },
 			WholeSeconds: true,
 			Deduplicates: true,
 			Down:         proxy.Down,
@@ -79,14 +81,23 @@ func TestConformance(t *testing.T) {
 // stored reads all alerts back.
 func stored(t *testing.T, database string) []*alert.Alert {
 	t.Helper()
-	rows, err := connect(t, database).Query(t.Context(), selectAlerts)
+	return readBack(t, database, selectAlerts, scan)
+}
+
+func storedBlindSpots(t *testing.T, database string) []*alert.BlindSpot {
+	t.Helper()
+	return readBack(t, database, selectBlindSpots, scanBlindSpot)
+}
+
+func readBack[T any](t *testing.T, database, query string, scan func(native.Rows) (T, error)) (all []T) {
+	t.Helper()
+	rows, err := connect(t, database).Query(t.Context(), query)
 	must(t, err)
 	defer rows.Close()
-	var all []*alert.Alert
 	for rows.Next() {
-		a, err := scan(rows)
+		v, err := scan(rows)
 		must(t, err)
-		all = append(all, a)
+		all = append(all, v)
 	}
 	must(t, rows.Err())
 	return all
@@ -107,8 +118,8 @@ func TestMigratesTwice(t *testing.T) {
 		must(t, s.Close(t.Context()))
 	}
 	conn := connect(t, database)
-	if n := count(t, conn, "SELECT count() FROM gatewatch_migrations WHERE flavour = 'reduced'"); n != 2 {
-		t.Errorf("%d migrations recorded, want 2", n)
+	if n := count(t, conn, "SELECT count() FROM gatewatch_migrations WHERE flavour = 'reduced'"); n != 4 {
+		t.Errorf("%d migrations recorded, want 4", n)
 	}
 }
 
@@ -159,6 +170,26 @@ func TestDroppedDatabaseComesBack(t *testing.T) {
 	if n := len(stored(t, database)); n != 1 {
 		t.Errorf("%d alerts, want 1", n)
 	}
+}
+
+// Who makes the tables by hand may not have that of the blind spots yet: alerts go on.
+func TestMissingTableOfBlindSpotsIsARefusal(t *testing.T) {
+	database := newDatabase(t)
+	s := open(t, config(serverAddr, database))
+	must(t, s.Check(t.Context()))
+	must(t, s.Close(t.Context()))
+	must(t, connect(t, database).Exec(t.Context(), "DROP TABLE blind_spots"))
+	batch := []*alert.BlindSpot{sinktest.BlindSpot(1, 1), sinktest.BlindSpot(2, 1)}
+
+	byHand := config(serverAddr, database)
+	byHand.Migrate = false
+	s = open(t, byHand)
+	refused, ok := errors.AsType[*sinks.PartialError](s.DeliverBlindSpots(t.Context(), batch))
+	if !ok || len(refused.Refused) != 2 || !strings.Contains(refused.Error(), "blind_spots") {
+		t.Errorf("without the table: %v", refused)
+	}
+	must(t, s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)}))
+	must(t, s.Close(t.Context()))
 }
 
 func TestErrorsSayWhatIsWrong(t *testing.T) {
