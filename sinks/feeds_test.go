@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +27,10 @@ func crowded(random *rand.Rand) sinks.Config {
 
 // sometimes fails one of n times.
 func sometimes(random *rand.Rand, n int) func() error {
+	var mu sync.Mutex
 	return func() error {
+		mu.Lock()
+		defer mu.Unlock()
 		if random.IntN(n) == 0 {
 			return errors.New("503")
 		}
