@@ -79,17 +79,18 @@ func (f *Feed) addCursors(settled map[string]uint64) {
 // not change.
 //
 // With an outbox Enqueue returns before the records are durable, see [Feed.Durable], and blocks only while too many wait
-// for that. Without one it blocks while the queue of a sink is full.
+// for that. What has no JSON form cannot be kept and goes to the dead letters at once. Without an outbox Enqueue
+// blocks while the queue of a sink is full.
 func (f *Feed) Enqueue(ctx context.Context, records []Record) (through uint64, err error) {
+	if f.outbox != nil {
+		return f.stage(ctx, records)
+	}
 	sizes := make([]int, len(records))
 	for i, r := range records {
-		sizes[i] = r.size()
+		sizes[i], _ = r.size()
 	}
 	f.queue.mu.Lock()
 	defer f.queue.mu.Unlock()
-	if f.outbox != nil {
-		return f.stage(ctx, records, sizes)
-	}
 	for i, r := range records {
 		if err := f.hand(ctx, r, sizes[i]); err != nil {
 			id, version := r.name()

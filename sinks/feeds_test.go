@@ -42,7 +42,7 @@ func sometimes(random *rand.Rand, n int) func() error {
 // engine does from its last checkpoint. No sink misses an alert, and none gets one again that it had settled.
 func TestKilledAtAnyMoment(t *testing.T) {
 	const total = 400
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			o, seen := sinktest.NewOutbox(), map[string]map[int]bool{"a": {}, "b": {}}
@@ -108,7 +108,7 @@ func oneOrigin(from, to int) []sinks.Record { return records("x", from, to) }
 // Feeds come and go between two queues under load, as partitions do between two instances. A feed that is detached in time
 // leaves nothing that comes twice, and the others go on.
 func TestFeedsMoveUnderLoad(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(15) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 3))
 			both := &taker{name: "k", answer: sometimes(rand.New(rand.NewPCG(seed, 4)), 4), took: 50 * time.Millisecond}
@@ -291,7 +291,7 @@ func TestDetachEndsAnAppendThatHangs(t *testing.T) {
 // versions never overtake each other.
 func TestNothingLostOverOutboxes(t *testing.T) {
 	const total = 150
-	for seed := range uint64(30) {
+	for seed := range uint64(15) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 5))
 			dead, o := &buried{}, sinks.Options{}

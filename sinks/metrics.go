@@ -10,6 +10,7 @@ type metrics struct {
 	enqueued, delivered, refused, retried, splits, unburied *prometheus.CounterVec
 	seconds                                                 *prometheus.HistogramVec
 	append                                                  prometheus.Histogram
+	unkeepable                                              prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -29,6 +30,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "Duration of one delivery, failed ones included.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12),
 		}, []string{"sink"}),
+		unkeepable: make.NewCounter(prometheus.CounterOpts{
+			Name: "gatewatch_outbox_refused_total",
+			Help: "Alerts that have no JSON form, kept in the dead letters instead of the outbox.",
+		}),
 		append: make.NewHistogram(prometheus.HistogramOpts{
 			Name:    "gatewatch_outbox_append_seconds",
 			Help:    "Duration of making a group of alerts durable.",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"reflect"
 	"strings"
 	"sync"
@@ -332,6 +333,23 @@ func TestFailedAppendEndsTheFeedAndNoOther(t *testing.T) {
 		expect(t, "of the failed feed", k.numbers("bad"), []int(nil))
 		expect(t, "of the other", k.numbers("good"), upTo(1, 3))
 		must(t, f.Detach(t.Context()))
+		must(t, q.Close(t.Context()))
+	})
+}
+
+// What cannot be kept must not end the feed: it would be raised again after the next start, and again.
+func TestRecordWithoutJSONFormIsBuried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, o, dead := &taker{name: "k"}, sinktest.NewOutbox(), &buried{}
+		q := newQueue(t, sinks.Options{DeadLetters: dead}, k)
+		f, bad := q.Attach(o), record("a", 2)
+		bad.Alert.Observed.Value = math.NaN()
+		expect(t, "through", enqueue(t, f, []sinks.Record{record("a", 1), bad, record("a", 3)}), uint64(2))
+		must(t, f.Drain(t.Context()))
+		expect(t, "taken", k.numbers("a"), []int{1, 3})
+		if len(dead.letters) != 1 || dead.letters[0].Alert.Version != 2 || dead.letters[0].Sink != "outbox" {
+			t.Errorf("dead letters: %+v", dead.letters)
+		}
 		must(t, q.Close(t.Context()))
 	})
 }

@@ -52,6 +52,7 @@ type Options struct {
 // outbox, belongs to one goroutine that the queue owns and that ends in [Queue.Close].
 type Queue struct {
 	lines   []*line
+	letters DeadLetters
 	log     *slog.Logger
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
@@ -75,7 +76,7 @@ func NewQueue(o Options) (*Queue, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	q := &Queue{log: o.Logger, cancel: cancel, onBlocked: o.OnBlocked, progress: make(chan struct{})}
+	q := &Queue{letters: o.DeadLetters, log: o.Logger, cancel: cancel, onBlocked: o.OnBlocked, progress: make(chan struct{})}
 	if err := q.addLines(o); err != nil {
 		cancel()
 		return nil, fmt.Errorf("start delivery: %w", err)

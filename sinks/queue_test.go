@@ -208,7 +208,7 @@ func flat(batches [][]string) (all []string) {
 }
 
 func TestBatches(t *testing.T) {
-	size := Alerts(alerts("a/1"))[0].size()
+	size, _ := Alerts(alerts("a/1"))[0].size()
 	tests := map[string]struct {
 		config func(*Config)
 		keys   []string
@@ -663,7 +663,7 @@ func TestMetricsStartAtZero(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, "series", n, 18)
+	expect(t, "series", n, 19)
 	problems, err := testutil.GatherAndLint(reg)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("lint: %v %v", problems, err)

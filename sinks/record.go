@@ -30,9 +30,9 @@ func (r Record) name() (id string, version int) {
 	return r.Alert.ID, r.Alert.Version
 }
 
-// size returns the size of the record's JSON form, which stands for its memory as well. What has no JSON form is refused by
-// the sinks and counts little until then.
-func (r Record) size() int {
+// size returns the size of the record's JSON form, which stands for its memory as well. The error says that it has none; it
+// counts little then, until the sinks refuse it.
+func (r Record) size() (int, error) {
 	var buf bytes.Buffer
 	var err error
 	if r.BlindSpot != nil {
@@ -41,9 +41,9 @@ func (r Record) size() int {
 		err = WriteJSON(&buf, r.Alert)
 	}
 	if err != nil {
-		return 1 << 10
+		return 1 << 10, err
 	}
-	return buf.Len()
+	return buf.Len(), nil
 }
 
 // BlindSpotSink is a [Sink] that takes blind spots too. To others none are delivered.

@@ -61,7 +61,7 @@ func (l *line) hasEnough() bool {
 func (l *line) refilled(r reading, records []Record, last uint64, err error) bool {
 	sizes := make([]int, len(records))
 	for i, record := range records {
-		sizes[i] = record.size()
+		sizes[i], _ = record.size()
 	}
 	c, q := r.cursor, l.queue
 	q.mu.Lock()

@@ -33,24 +33,51 @@ type staged struct {
 	size   int
 }
 
-// stage leaves records to the writer. Queue.mu is held.
-func (f *Feed) stage(ctx context.Context, records []Record, sizes []int) (uint64, error) {
-	if f.stagingFull() {
-		if err := f.awaitWriter(ctx); err != nil {
-			return f.last, fmt.Errorf("enqueue alerts: %w", err)
-		}
+// stage leaves records to the writer.
+func (f *Feed) stage(ctx context.Context, records []Record) (through uint64, err error) {
+	batch, err := f.measure(records)
+	q := f.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err == nil && f.stagingFull() {
+		err = f.awaitWriter(ctx)
 	}
-	if err := f.closed(); err != nil {
+	if err == nil {
+		err = f.closed()
+	}
+	if err != nil {
 		return f.last, fmt.Errorf("enqueue alerts: %w", err)
 	}
-	for i, r := range records {
-		f.staged = append(f.staged, staged{r, sizes[i]})
-		f.bytes += sizes[i]
+	f.staged = append(f.staged, batch...)
+	for _, s := range batch {
+		f.bytes += s.size
 	}
-	f.count += len(records)
-	f.last += uint64(len(records))
+	f.count += len(batch)
+	f.last += uint64(len(batch))
 	signal(f.wake)
 	return f.last, nil
+}
+
+// measure buries what an outbox cannot keep, and returns the rest.
+func (f *Feed) measure(records []Record) (batch []staged, err error) {
+	var letters []Letter
+	for _, r := range records {
+		size, err := r.size()
+		if err != nil {
+			letters = append(letters, newLetter("outbox", r, err))
+			continue
+		}
+		batch = append(batch, staged{r, size})
+	}
+	if len(letters) == 0 {
+		return batch, nil
+	}
+	f.queue.log.Error("alerts have no JSON form, kept in the dead letters", "alerts", len(letters), "error", letters[0].Reason)
+	if err := f.queue.letters.Bury(letters); err != nil {
+		return nil, fmt.Errorf("keep what the outbox cannot take: %w", err)
+	}
+	f.queue.metrics.unkeepable.Add(float64(len(letters)))
+	return batch, nil
 }
 
 func (f *Feed) stagingFull() bool { return f.count >= maxStaged || f.bytes >= maxStagedBytes }

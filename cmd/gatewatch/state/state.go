@@ -10,7 +10,6 @@ package state
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/gatewatch/gatewatch/detector/event"
@@ -19,12 +18,21 @@ import (
 // Errors that callers branch on.
 var (
 	// ErrFenced says that another process owns the state by now: this one must not write any more.
-	ErrFenced = errors.New("the state belongs to another process")
+	ErrFenced error = permanent("the state belongs to another process")
 	// ErrVersion says that the state was written by a version of gatewatch that this one cannot read.
-	ErrVersion = errors.New("the state has a format that this version of gatewatch does not know")
+	ErrVersion error = permanent("the state has a format that this version of gatewatch does not know")
 	// ErrCorrupt says that what was read is not what was written.
-	ErrCorrupt = errors.New("the state is damaged")
+	ErrCorrupt error = permanent("the state is damaged")
 )
+
+// permanent is an error that does not pass.
+type permanent string
+
+// Error implements error.
+func (p permanent) Error() string { return string(p) }
+
+// Permanent tells the delivery queue not to try again.
+func (p permanent) Permanent() bool { return true }
 
 // Chunk is a part of one lane's entities in one checkpoint.
 type Chunk struct {
