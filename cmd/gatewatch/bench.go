@@ -28,6 +28,7 @@ type benchFlags struct {
 	clients  int
 	events   int
 	density  int
+	flood    int
 	brokers  []string
 	asJSON   bool
 	skipping string
@@ -51,6 +52,7 @@ type benchResult struct {
 	BytesPerEntity float64      `json:"bytes_per_entity"`
 	BytesPerClient float64      `json:"bytes_per_client"`
 	HeapPerClient  float64      `json:"heap_bytes_per_client"`
+	Flood          *floodResult `json:"flood,omitempty"`
 	Kafka          *kafkaResult `json:"kafka,omitempty"`
 }
 
@@ -97,6 +99,7 @@ func newBenchCommand() *cobra.Command {
 	flags.IntVar(&f.clients, "clients", 100_000, "active clients")
 	flags.IntVar(&f.events, "events", 4_000_000, "events to measure with, in each part")
 	flags.IntVar(&f.density, "density", 200_000, "events a second of event time")
+	flags.IntVar(&f.flood, "flood", 0, "then send so many requests of clients, users, tokens and addresses that were never seen, and measure memory again")
 	flags.StringSliceVar(&f.brokers, "brokers", nil, "measure with this Kafka cluster instead of the broker in this process")
 	flags.StringVar(&f.skipping, "skip", "", "leave a part out: engine or kafka")
 	flags.StringVar(&f.profile, "cpuprofile", "", "write a CPU profile of the measured parts to this file, for go tool pprof")
@@ -130,6 +133,8 @@ func (f benchFlags) validate() error {
 		return usagef("--events must be at least 100,000")
 	case f.density < 1:
 		return usagef("--density must be positive")
+	case f.flood < 0 || f.flood > 100_000_000:
+		return usagef("--flood must be between 0 and 100,000,000")
 	case f.skipping != "" && f.skipping != "engine" && f.skipping != "kafka":
 		return usagef("--skip must be engine or kafka")
 	}
@@ -153,7 +158,7 @@ func bench(ctx context.Context, f benchFlags, stderr io.Writer) (*benchResult, e
 	decoding.use(set)
 	if f.skipping != "engine" {
 		fmt.Fprintln(stderr, "measuring the engine …")
-		if err := benchEngine(ctx, f, set, decoding, r); err != nil {
+		if err := benchEngine(ctx, f, set, decoding, r, stderr); err != nil {
 			return nil, err
 		}
 	}
@@ -171,7 +176,7 @@ const benchChunk = 4096
 
 // benchEngine measures the parts of the engine, one after another on one core, until all clients are known and enough events
 // were seen after that.
-func benchEngine(ctx context.Context, f benchFlags, set *rules.Set, decoding *decoding, r *benchResult) error {
+func benchEngine(ctx context.Context, f benchFlags, set *rules.Set, decoding *decoding, r *benchResult, stderr io.Writer) error {
 	lines, err := newSteadyLines(f, 0, 1)
 	if err != nil {
 		return err
@@ -226,6 +231,11 @@ func benchEngine(ctx context.Context, f benchFlags, set *rules.Set, decoding *de
 	r.BytesPerEntity = float64(stateBytes) / float64(max(1, r.Entities))
 	r.BytesPerClient = float64(stateBytes) / float64(f.clients)
 	r.HeapPerClient = float64(heap()-before) / float64(f.clients)
+	if f.flood > 0 {
+		fmt.Fprintln(stderr, "measuring a flood of new keys …")
+		engine.Finish(event.Partition{Topic: "bench"})
+		r.Flood = benchFlood(ctx, engine, f.flood, event.Time(lines.at), before)
+	}
 	runtime.KeepAlive(engine)
 	return nil
 }
@@ -306,6 +316,11 @@ func (r *benchResult) write(w io.Writer, asJSON bool) error {
 		row("allocations", "%.3f per event", r.AllocsPerEvent)
 		row("memory", "%.0f bytes per client, %.0f per entity (%s entities); heap %.0f bytes per client", r.BytesPerClient, r.BytesPerEntity,
 			thousands(uint64(r.Entities)), r.HeapPerClient)
+	}
+	if fl := r.Flood; fl != nil {
+		row("after a flood", "%s new keys of each kind at %.0f ns/event: %s entities, %s bytes of %s; heap %s bytes; %s evicted", thousands(uint64(fl.Keys)),
+			fl.NSPerEvent, thousands(uint64(fl.Entities)), thousands(uint64(fl.Bytes)), thousands(uint64(fl.LimitMemory)),
+			thousands(uint64(fl.HeapBytes)), thousands(fl.Evicted))
 	}
 	if k := r.Kafka; k != nil {
 		row("Kafka to alert", "%s events/s (%s)", thousands(uint64(k.EventsPerSecond)), k.Broker)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/gatewatch/gatewatch/fixtures/geoip"
@@ -25,7 +26,7 @@ func BenchmarkShippedRules(b *testing.B) {
 			var r benchResult
 			for b.Loop() {
 				f := benchFlags{clients: clients, events: 1_000_000, density: 200_000}
-				if err := benchEngine(b.Context(), f, set, decoding, &r); err != nil {
+				if err := benchEngine(b.Context(), f, set, decoding, &r, io.Discard); err != nil {
 					b.Fatal(err)
 				}
 			}
