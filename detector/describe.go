@@ -76,11 +76,14 @@ func (e *Engine) Describe(kind, id string) (Description, bool) {
 	return e.describe(kind, n), true
 }
 
-// EachEntity calls each with what is known of every entity, in the order of kind and id, until it returns false. See
-// [Engine.Describe].
-func (e *Engine) EachEntity(each func(Description) bool) {
+// EachEntity calls each with what is known of every entity, in the order of kind and id, until it returns false; if kinds are
+// named, with those alone. See [Engine.Describe].
+func (e *Engine) EachEntity(each func(Description) bool, kinds ...string) {
 	p := e.program.Load()
 	for _, kind := range e.Kinds() {
+		if len(kinds) > 0 && !slices.Contains(kinds, kind) {
+			continue
+		}
 		for _, n := range e.sorted(p.group(kind)) {
 			if !each(e.describe(kind, n)) {
 				return
