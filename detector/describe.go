@@ -47,6 +47,7 @@ type Suspicion struct {
 type OpenAlert struct {
 	ID        string     `json:"id"`
 	Version   int        `json:"version"`
+	Summary   string     `json:"summary"` // of its worst, in the words of the alert
 	FirstSeen alert.Time `json:"first_seen"`
 	LastSeen  alert.Time `json:"last_seen"`
 	Value     float64    `json:"value"` // the worst
@@ -154,13 +155,20 @@ func (w *watch) knowledge(c *cell, n *entity, now event.Time) Knowledge {
 	case ep.version == 0:
 		k.Suspicion = &Suspicion{Since: alert.Time(ep.firstSeen), Evidence: len(ep.evidence)}
 	default:
-		k.Alert = &OpenAlert{
-			ID:      alert.NewID(w.rule.ID, alert.Entity{Kind: w.kind, ID: n.name}, alert.Time(ep.opened)),
-			Version: ep.version, FirstSeen: alert.Time(ep.firstSeen), LastSeen: alert.Time(ep.lastSeen),
-			Value: ep.worst.value, Limit: ep.worst.limit, Evidence: len(ep.evidence),
-		}
+		k.Alert = w.openAlert(c, n)
 	}
 	return k
+}
+
+func (w *watch) openAlert(c *cell, n *entity) *OpenAlert {
+	ep := c.episode
+	a := alert.Alert{Entity: alert.Entity{Kind: w.kind, ID: n.name}, Evidence: ep.evidence}
+	w.detection.describe(&a, c.state, ep.worst)
+	return &OpenAlert{
+		ID: alert.NewID(w.rule.ID, a.Entity, alert.Time(ep.opened)), Version: ep.version, Summary: a.Summary,
+		FirstSeen: alert.Time(ep.firstSeen), LastSeen: alert.Time(ep.lastSeen),
+		Value: ep.worst.value, Limit: ep.worst.limit, Evidence: len(ep.evidence),
+	}
 }
 
 // KnownRule is a rule that a checkpoint knows, or that a rule set has.

@@ -27,7 +27,7 @@ func described(t *testing.T, e *Engine) (words, objects []string) {
 			case k.Suspicion != nil:
 				words = append(words, fmt.Sprintf("    suspicious since %s, %d pieces of evidence", k.Suspicion.Since, k.Suspicion.Evidence))
 			case k.Alert != nil:
-				words = append(words, fmt.Sprintf("    alert version %d, worst %v, %d pieces of evidence", k.Alert.Version, k.Alert.Value, k.Alert.Evidence))
+				words = append(words, fmt.Sprintf("    open alert, version %d: %s; %d pieces of evidence", k.Alert.Version, k.Alert.Summary, k.Alert.Evidence))
 			}
 		}
 		d.Bytes = 0 // of this machine

@@ -162,6 +162,6 @@ func writeKnowledge(b *strings.Builder, k detector.Knowledge) {
 		fmt.Fprintf(b, "  suspicious since %s, %s of evidence\n", s.Since, plural(s.Evidence, "piece"))
 	}
 	if a := k.Alert; a != nil {
-		fmt.Fprintf(b, "  alert %s is open, version %d: from %s to %s, %s of evidence\n", a.ID, a.Version, a.FirstSeen, a.LastSeen, plural(a.Evidence, "piece"))
+		fmt.Fprintf(b, "  open alert: %s\n    %s version %d, from %s to %s, %s of evidence\n", a.Summary, a.ID, a.Version, a.FirstSeen, a.LastSeen, plural(a.Evidence, "piece"))
 	}
 }

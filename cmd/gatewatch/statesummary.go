@@ -143,7 +143,9 @@ func (s unitSummary) write(b *strings.Builder) {
 	if s.Partition != nil {
 		fmt.Fprintf(b, "\npartition %d\n", *s.Partition)
 	}
-	line := func(what, format string, args ...any) { fmt.Fprintf(b, "  %-11s %s\n", what, fmt.Sprintf(format, args...)) }
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(b, "  %-11s %s\n", what, fmt.Sprintf(format, args...))
+	}
 	line("format", "%s", s.format())
 	if c := s.Checkpoint; c == nil {
 		line("checkpoint", "none yet")

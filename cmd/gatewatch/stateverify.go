@@ -43,7 +43,7 @@ func (v *stateView) verify(ctx context.Context, out io.Writer) error {
 		}
 		if err != nil {
 			damaged++
-			fmt.Fprintf(out, "DAMAGED     %v\n", err)
+			fmt.Fprintf(out, "FAILED      %v\n", err)
 			continue
 		}
 		u.writeChecked(out)
@@ -56,7 +56,9 @@ func (v *stateView) verify(ctx context.Context, out io.Writer) error {
 
 // writeChecked says what was read without a mistake.
 func (u *unit) writeChecked(out io.Writer) {
-	line := func(what, format string, args ...any) { fmt.Fprintf(out, "%-11s %s\n", what, fmt.Sprintf(format, args...)) }
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(out, "%-11s %s\n", what, fmt.Sprintf(format, args...))
+	}
 	line("format", "%s", u.summary(time.Now()).format())
 	if u.manifest.Number == 0 {
 		line("checkpoint", "none yet")

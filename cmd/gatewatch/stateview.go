@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/pipeline"
@@ -200,12 +201,14 @@ func (v *stateView) advise(err error) error {
 		advice = "stop gatewatch first, then look"
 	case errors.Is(err, disk.ErrAbsent), errors.Is(err, kafkastate.ErrAbsent):
 		advice = "gatewatch run makes it; is it the right place?"
-	case errors.Is(err, wire.ErrVersion), v.topic != nil && errors.Is(err, state.ErrVersion):
+	case errors.Is(err, wire.ErrVersion):
 		advice = "use the version of gatewatch that wrote it, or begin with a new state"
 	case v.topic != nil && errors.Is(err, state.ErrCorrupt):
 		advice = "stop the instances and begin with a new state topic: what was known of entities is lost, the positions in the consumer group are not"
-	case errors.Is(err, wire.ErrCorrupt):
-		advice = fmt.Sprintf("move %s away and start anew: what was known of entities is lost, the positions in the consumer group are not", v.location)
+	case strings.Contains(err.Error(), v.location): // the folder has said so itself
+		return err
+	case errors.Is(err, wire.ErrCorrupt), errors.Is(err, state.ErrCorrupt):
+		advice = fmt.Sprintf("move the folder %s away and start anew: what was known of entities is lost, the positions in the consumer group are not", v.location)
 	default:
 		return err
 	}
