@@ -1,17 +1,22 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -310,32 +315,73 @@ func TestStateOtherRules(t *testing.T) {
 	}
 }
 
-// TestStateInUse looks at a folder while a process has it, and at a copy as a killed process leaves it.
+// TestStateInUse looks at a folder while another process has it, and after that was killed.
 func TestStateInUse(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "used")
-	store := openDisk(t, dir)
-	defer store.Close()
-	k := keepState(t, store)
-	if err := store.Stage(t.Context(), state.Chunk{Data: []byte("never committed")}); err != nil {
+	if used := os.Getenv("GATEWATCH_TEST_STATE"); used != "" {
+		useState(t, used)
+	}
+	archive, err := txtar.ParseFile("testdata/state.txtar")
+	if err != nil {
 		t.Fatal(err)
 	}
+	rules := writeFile(t, "rules.yaml", string(archive.Files[0].Data))
+	kill := startUser(t, dir)
 	for _, command := range []string{"verify", "inspect", "export"} {
-		_, _, err := runState(t, command, "--state", dir, "--rules", k.rules)
+		_, _, err := runState(t, command, "--state", dir, "--rules", rules)
 		if !errors.Is(err, disk.ErrInUse) || mistaken(err) || !strings.Contains(err.Error(), "stop gatewatch first") {
 			t.Errorf("%s: %v", command, err)
 		}
 	}
-	killed := filepath.Join(t.TempDir(), "killed")
-	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	out, _, err := runState(t, "verify", "--state", killed, "--rules", k.rules)
+	kill()
+	out, _, err := runState(t, "verify", "--state", dir, "--rules", rules)
 	if err != nil || !strings.Contains(out, "number 2 of") || !strings.Contains(out, "nothing is missing") {
 		t.Errorf("killed: %v\n%s", err, out)
 	}
-	if err := openDisk(t, killed).Close(); err != nil {
+	if err := openDisk(t, dir).Close(); err != nil {
 		t.Error("a service cannot go on with what was verified:", err)
 	}
+}
+
+// startUser starts this test in a process of its own, which uses the folder until it is killed.
+func startUser(t *testing.T, dir string) (kill func()) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestStateInUse$")
+	c.Env = append(os.Environ(), "GATEWATCH_TEST_STATE="+dir)
+	output, err := c.StdoutPipe()
+	if err == nil {
+		_, err = c.StdinPipe() // which never says anything
+	}
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		c.Process.Kill()
+		c.Wait()
+	})
+	t.Cleanup(kill)
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		if lines.Text() == "ready" {
+			return kill
+		}
+	}
+	t.Fatal("the process that uses the state has ended")
+	return nil
+}
+
+// useState makes a state, begins another checkpoint, and never ends.
+func useState(t *testing.T, dir string) {
+	store := openDisk(t, dir)
+	keepState(t, store)
+	if err := store.Stage(t.Context(), state.Chunk{Data: []byte("never committed")}); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println("ready")
+	io.Copy(io.Discard, os.Stdin) // until the other process is gone
 }
 
 // TestStateDamaged flips a bit in each table of the folder, which has only what is needed.
@@ -414,10 +460,17 @@ func commitEngine(t *testing.T, s state.Store, engine []byte) error {
 	return s.Commit(t.Context(), state.Manifest{Number: 3, Engine: engine, At: time.Now(), Sequence: s.Last(), Lanes: lanesEach})
 }
 
+// quiet is a log of the database that nobody reads.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)              {}
+func (quiet) Errorf(string, ...any)             {}
+func (quiet) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
 // TestStateVersion has a folder of a format to come.
 func TestStateVersion(t *testing.T) {
 	dir, _, k := keptFolder(t)
-	db, err := pebble.Open(dir, &pebble.Options{})
+	db, err := pebble.Open(dir, &pebble.Options{Logger: quiet{}})
 	if err != nil {
 		t.Fatal(err)
 	}
