@@ -48,10 +48,7 @@ func (d *distinct) decode(b []byte, _ *interner) (state, []byte, error) {
 }
 
 func (d *distinct) describe(a *alert.Alert, _ state, f finding) {
-	noun := d.spec.Noun
-	if noun == "" {
-		noun = plural(d.spec.Count)
-	}
+	noun := d.noun()
 	a.Observed.Unit = noun
 	a.Observed.Window = shortDuration(d.rule.Window)
 	verb := "used"
@@ -60,6 +57,23 @@ func (d *distinct) describe(a *alert.Alert, _ state, f finding) {
 	}
 	a.Summary = fmt.Sprintf("%s %s %s different %s in %s (limit %s)", a.Entity.ID, verb, approximate(f), noun,
 		longDuration(d.rule.Window), number(f.limit))
+}
+
+func (d *distinct) noun() string {
+	if d.spec.Noun != "" {
+		return d.spec.Noun
+	}
+	return plural(d.spec.Count)
+}
+
+func (d *distinct) explain(known state, now event.Time) explanation {
+	s := known.(*distinctState)
+	count, err := s.values.Count(int64(now), d.width)
+	f := finding{value: float64(count), limit: float64(d.spec.Limit), err: err}
+	x := explanation{Detail: windowDetail(f, d.noun(), d.rule.Window)}
+	x.Summary = fmt.Sprintf("%s different %s %s (limit %s)", approximate(f), d.noun(), inTheLast(d.rule.Window), number(f.limit))
+	x.span(s.values.Oldest(), s.values.Newest())
+	return x
 }
 
 func onlyReads(evidence []alert.Evidence) bool {

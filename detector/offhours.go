@@ -1,8 +1,10 @@
 package detector
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -57,6 +59,102 @@ func (d *offHours) describe(a *alert.Alert, _ state, f finding) {
 		a.Observed.Detail["new_"+d.place.String()] = v.place
 	}
 	a.Summary = fmt.Sprintf("%s called the API at %s%s %s", a.Entity.ID, local.Format("Mon 15:04 MST"), from, why)
+}
+
+func (d *offHours) explain(known state, _ event.Time) explanation {
+	s := known.(*offHoursState)
+	enough := s.known.enough(d.spec.Learn)
+	x := explanation{Detail: map[string]any{
+		"declared": d.spec.Declared != nil, "time_zone": d.location().String(), "days_of_history": int(s.known.days),
+		"events_of_history": s.known.events, "min_days": d.spec.Learn.MinDays, "min_events": d.spec.Learn.MinEvents, "enough_history": enough,
+	}}
+	var parts []string
+	if d.spec.Declared == nil {
+		parts = append(parts, s.explainHours(x.Detail))
+	} else {
+		parts = append(parts, "hours are declared, not learned")
+	}
+	if d.place != (event.Field{}) {
+		parts = append(parts, s.explainPlaces(x.Detail))
+	}
+	if s.newest != 0 {
+		x.Detail["newest"] = alert.Time(s.newest)
+	}
+	if d.spec.Declared == nil || d.place != (event.Field{}) {
+		parts = append(parts, s.explainHistory(enough))
+	}
+	x.Summary = strings.Join(parts, "; ")
+	return x
+}
+
+func (s *offHoursState) explainHistory(enough bool) string {
+	learn, have := s.d.spec.Learn, fmt.Sprintf("%s on %s of history", one(int(s.known.events), "request", "requests"), count(int(s.known.days), "day"))
+	if enough {
+		return have
+	}
+	return fmt.Sprintf("%s, too little to judge: that takes %s on %s", have, one(learn.MinEvents, "request", "requests"), count(learn.MinDays, "day"))
+}
+
+// explainHours names the hours in which the entity comes. The hours next to them are not unusual either.
+func (s *offHoursState) explainHours(detail map[string]any) string {
+	var usual [24]bool
+	hours := []map[string]any{}
+	values := slices.Clone(s.hours.values)
+	slices.SortFunc(values, func(a, b habitValue) int { return cmp.Compare(a.value, b.value) })
+	for _, v := range values {
+		usual[v.value%24] = v.usual
+		hours = append(hours, map[string]any{"hour": v.value, "days": v.days, "usual": v.usual})
+	}
+	detail["hours"] = hours
+	ranges := hourRanges(usual)
+	if ranges == "" {
+		return "no usual hours yet"
+	}
+	return fmt.Sprintf("usual hours %s (%s)", ranges, s.d.location())
+}
+
+// explainPlaces names the places that are usual. Only hashes of them are kept, so that those of more than two letters have
+// no name.
+func (s *offHoursState) explainPlaces(detail map[string]any) string {
+	places, usual := []map[string]any{}, []string{}
+	unnamed := 0
+	for _, v := range s.places.values {
+		name := placeOfHash(v.value)
+		places = append(places, map[string]any{s.d.place.String(): name, "days": v.days, "usual": v.usual})
+		switch {
+		case !v.usual:
+		case name == "":
+			unnamed++
+		default:
+			usual = append(usual, name)
+		}
+	}
+	slices.SortFunc(places, func(a, b map[string]any) int {
+		return strings.Compare(fmt.Sprint(a[s.d.place.String()]), fmt.Sprint(b[s.d.place.String()]))
+	})
+	slices.Sort(usual)
+	detail["places"] = places
+	what := "usual " + plural(s.d.place)
+	switch {
+	case len(usual)+unnamed == 0:
+		return "no " + what + " yet"
+	case unnamed > 0:
+		return fmt.Sprintf("%d %s", len(usual)+unnamed, what)
+	}
+	return what + " " + strings.Join(usual, ", ")
+}
+
+// placeOfHash finds the two letters of a country by trying all.
+func placeOfHash(hash uint32) string {
+	var name [2]byte
+	for name[0] = 'A'; name[0] <= 'Z'; name[0]++ {
+		for name[1] = 'A'; name[1] <= 'Z'; name[1]++ {
+			if uint32(xxh3.Hash(name[:])) == hash {
+				return string(name[:])
+			}
+		}
+	}
+	return ""
 }
 
 func (d *offHours) location() *time.Location {

@@ -106,6 +106,21 @@ func (r *rate) sumSummary(entity, in string, f finding) string {
 	return fmt.Sprintf("%s kept the gateway busy for %s ms in %s (limit %s ms)", entity, number(f.value), in, number(f.limit))
 }
 
+func (r *rate) explain(known state, now event.Time) explanation {
+	switch s := known.(type) {
+	case *shareState:
+		return s.explain(now)
+	case *sumState:
+		return s.explain(now)
+	}
+	s := known.(*countState)
+	f := finding{value: float64(s.requests.Total(int64(now), r.width)), limit: r.spec.Limit, err: s.requests.Error(int64(now), r.width)}
+	x := explanation{Detail: windowDetail(f, "requests", r.rule.Window)}
+	x.Summary = fmt.Sprintf("%s requests %s (limit %s)", approximate(f), inTheLast(r.rule.Window), number(f.limit))
+	x.span(s.requests.Oldest(), s.requests.Newest())
+	return x
+}
+
 // countState counts requests.
 type countState struct {
 	r        *rate
@@ -151,6 +166,23 @@ func (s *sumState) observe(o observation) finding {
 	return f
 }
 
+func (s *sumState) explain(now event.Time) explanation {
+	r := s.r
+	f := finding{value: float64(s.sum.Total(int64(now), r.width)) / thousandths, limit: r.spec.Limit, err: s.sum.Error(int64(now), r.width)}
+	x := explanation{Detail: windowDetail(f, r.spec.Sum.String(), r.rule.Window)}
+	in := inTheLast(r.rule.Window)
+	switch r.spec.Sum.Kind() {
+	case event.ResponseBytes:
+		x.Summary = fmt.Sprintf("received %s %s (limit %s)", byteSize(f.value), in, byteSize(f.limit))
+	case event.RequestBytes:
+		x.Summary = fmt.Sprintf("sent %s %s (limit %s)", byteSize(f.value), in, byteSize(f.limit))
+	default:
+		x.Summary = fmt.Sprintf("kept the gateway busy for %s ms %s (limit %s ms)", number(f.value), in, number(f.limit))
+	}
+	x.span(s.sum.Oldest(), s.sum.Newest())
+	return x
+}
+
 func (s *sumState) touch() int               { return s.sum.Touch() }
 func (s *sumState) idle(now event.Time) bool { return s.sum.Newest() <= int64(now)-s.r.width }
 func (s *sumState) size() int                { return 8 + s.sum.Size() }
@@ -181,6 +213,19 @@ func (s *shareState) observe(o observation) finding {
 		f.err = max(s.all.Error(int64(o.now), r.width), s.matched.Error(int64(o.now), r.width))
 	}
 	return f
+}
+
+func (s *shareState) explain(now event.Time) explanation {
+	r := s.r
+	all, matched := s.all.Total(int64(now), r.width), s.matched.Total(int64(now), r.width)
+	f := finding{value: float64(matched) / float64(max(1, all)), limit: r.spec.Limit}
+	f.err = max(s.all.Error(int64(now), r.width), s.matched.Error(int64(now), r.width))
+	x := explanation{Detail: windowDetail(f, "share", r.rule.Window)}
+	x.Detail["requests"], x.Detail["min_requests"] = all, r.spec.Min
+	x.Summary = fmt.Sprintf("%.0f %% of %s %s match (limit %.0f %%, of at least %s)", 100*f.value,
+		one(int(all), "request", "requests"), inTheLast(r.rule.Window), 100*f.limit, one(r.spec.Min, "request", "requests"))
+	x.span(s.all.Oldest(), s.all.Newest())
+	return x
 }
 
 func (s *shareState) touch() int               { return s.all.Touch() + s.matched.Touch() }

@@ -141,8 +141,11 @@ func (r *Restoration) rulesAreGone() bool {
 
 func (lr *laneReader) run() {
 	for c := range lr.chunks {
-		if lr.err == nil {
-			lr.err = lr.add(c)
+		if lr.err != nil {
+			continue
+		}
+		if err := lr.add(c); err != nil {
+			lr.err = fmt.Errorf("lane %d: %w", c.Lane, err)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func newSimultaneous(r *rules.Rule, spec *rules.Simultaneous) *simultaneous {
 func (d *simultaneous) newState() state { return &simultaneousState{d: d} }
 
 func (d *simultaneous) describe(a *alert.Alert, _ state, f finding) {
-	what := map[event.FieldKind]string{event.Continent: "continents", event.Country: "countries", event.ASN: "networks"}[d.spec.Across]
+	what := d.unit()
 	a.Observed.Unit = what
 	a.Observed.Window = shortDuration(d.rule.Window)
 	use, ok := f.detail.(parallelUse)
@@ -50,6 +50,35 @@ func (d *simultaneous) describe(a *alert.Alert, _ state, f finding) {
 	a.Observed.Detail = map[string]any{"places": use.places, "alternations": use.alternations}
 	a.Summary = fmt.Sprintf("%s was active in %s %s at once: %s, with %s in %s", a.Entity.ID, number(f.value), what,
 		strings.Join(use.places, " and "), count(use.alternations, "alternation"), longDuration(d.rule.Window))
+}
+
+func (d *simultaneous) unit() string {
+	return map[event.FieldKind]string{event.Continent: "continents", event.Country: "countries", event.ASN: "networks"}[d.spec.Across]
+}
+
+var singular = map[event.FieldKind]string{event.Continent: "continent", event.Country: "country", event.ASN: "network"}
+
+func (d *simultaneous) explain(known state, now event.Time) explanation {
+	s := known.(*simultaneousState)
+	s.expire(now)
+	places := []map[string]any{}
+	for _, p := range s.places {
+		places = append(places, map[string]any{"place": d.name(p.place), "last_seen": alert.Time(p.at)})
+	}
+	x := explanation{Detail: map[string]any{
+		"value": len(s.places), "limit": d.spec.Limit, "unit": d.unit(), "window": shortDuration(d.rule.Window), "places": places,
+		"alternations": len(s.alternations), "alternations_counted": s.weight(), "alternations_limit": d.spec.Alternations,
+	}}
+	in := inTheLast(d.rule.Window)
+	limits := fmt.Sprintf("(limit %d, with %s)", d.spec.Limit, count(d.spec.Alternations, "alternation"))
+	if len(s.places) == 0 {
+		x.Summary = fmt.Sprintf("not active in any place %s %s", in, limits)
+		return x
+	}
+	use := s.use()
+	x.Summary = fmt.Sprintf("active in %s %s: %s, with %s %s", one(len(s.places), singular[d.spec.Across], d.unit()), in,
+		strings.Join(use.places, " and "), count(use.alternations, "alternation"), limits)
+	return x
 }
 
 // parallelUse is what an alert tells beyond the number of places.

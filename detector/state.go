@@ -18,6 +18,8 @@ type detection interface {
 	readDetail(r *wire.Reader, known *interner) any
 	// describe fills in what the detection knows of an alert: summary, unit, detail.
 	describe(a *alert.Alert, s state, f finding)
+	// explain says what the state knows at now.
+	explain(s state, now event.Time) explanation
 }
 
 // state is what one rule remembers of one entity. Its encoding starts with a version byte.

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -44,6 +46,29 @@ func (t *travel) describe(a *alert.Alert, _ state, f finding) {
 	a.Summary = fmt.Sprintf("%s was in %s and %s later in %s, %s km away: %s km/h (limit %s)", a.Entity.ID, hop.from.name(),
 		longDuration(time.Duration(hop.apart)*time.Millisecond), hop.to.name(), number(math.Round(hop.km)),
 		number(math.Round(f.value)), number(f.limit))
+}
+
+func (t *travel) explain(known state, now event.Time) explanation {
+	s := known.(*travelState)
+	places, names := []map[string]any{}, []string{}
+	for _, p := range slices.Backward(s.places) {
+		if now-p.at > placeMemory {
+			continue
+		}
+		places = append(places, p.describe())
+		names = append(names, fmt.Sprintf("%s at %s", p.name(), at(p.at)))
+	}
+	x := explanation{Detail: map[string]any{"places": places, "limit": t.spec.SpeedKMH, "unit": "km/h"}}
+	switch len(names) {
+	case 0:
+		x.Summary = "in no known place within a day"
+	case 1:
+		x.Summary = "last in " + names[0]
+	default:
+		x.Summary = fmt.Sprintf("last in %s, before in %s", names[0], strings.Join(names[1:], ", "))
+	}
+	x.Summary += fmt.Sprintf(" (limit %s km/h)", number(t.spec.SpeedKMH))
+	return x
 }
 
 // sighting is one place of an entity.

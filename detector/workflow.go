@@ -46,6 +46,40 @@ func (w *workflow) describe(a *alert.Alert, _ state, f finding) {
 	a.Summary = fmt.Sprintf("%s reached %s %s; a known workflow goes %s", a.Entity.ID, v.step, before, strings.Join(v.required, ", "))
 }
 
+func (w *workflow) explain(known state, now event.Time) explanation {
+	s := known.(*workflowState)
+	under := s.state != w.auto.Start() && !w.auto.Expired(s.state, ms(now-s.last), ms(now-s.started))
+	steps, expected := []string{}, w.auto.Expected(w.auto.Start())
+	x := explanation{Summary: "no workflow under way"}
+	if under {
+		expected = w.auto.Expected(s.state)
+		steps = w.names(s.path[:s.length])
+		x.Summary = fmt.Sprintf("after %s, the last at %s", strings.Join(steps, ", "), at(s.last))
+	}
+	x.Summary += "; a known workflow goes on with " + strings.Join(expected, " or ")
+	x.Detail = map[string]any{"under_way": under, "steps": steps, "expected": expected}
+	if under {
+		x.Detail["started"], x.Detail["last_step"] = alert.Time(s.started), alert.Time(s.last)
+	}
+	if p := s.pending; p != nil {
+		x.Summary += fmt.Sprintf("; %s at %s came without the steps before it, an alert follows unless they turn up by %s",
+			w.auto.StepName(p.symbol), at(p.at), at(p.due))
+		x.Detail["pending"] = map[string]any{
+			"step": w.auto.StepName(p.symbol), "time": alert.Time(p.at), "due": alert.Time(p.due), "path": w.names(p.path),
+			"required": w.auto.Required(p.symbol),
+		}
+	}
+	return x
+}
+
+func (w *workflow) names(symbols []uint8) []string {
+	names := make([]string, len(symbols))
+	for i, symbol := range symbols {
+		names[i] = w.auto.StepName(symbol)
+	}
+	return names
+}
+
 // violation is what an alert tells: the guarded step, the steps before it, what was allowed instead, and a legal path.
 type violation struct {
 	step     string
@@ -169,10 +203,7 @@ func (s *workflowState) wakesAt() event.Time {
 }
 
 func (w *workflow) finding(p pendingViolation) finding {
-	v := violation{step: w.auto.StepName(p.symbol), path: []string{}, expected: w.auto.Expected(p.state), required: w.auto.Required(p.symbol)}
-	for _, symbol := range p.path {
-		v.path = append(v.path, w.auto.StepName(symbol))
-	}
+	v := violation{step: w.auto.StepName(p.symbol), path: w.names(p.path), expected: w.auto.Expected(p.state), required: w.auto.Required(p.symbol)}
 	return finding{value: 1, over: true, suspicious: true, detail: v, evidence: &p.evidence}
 }
 

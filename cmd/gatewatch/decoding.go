@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,8 +60,17 @@ func (d *decoding) shown(field, value string) string {
 	if field != "token_id" {
 		return value
 	}
+	return d.pseudonym(field, value)
+}
+
+// pseudonym returns how gatewatch writes a raw value of a field that may have pseudonyms.
+func (d *decoding) pseudonym(field, value string) string {
+	f, ok := event.ParseField(field)
+	if !ok || !slices.Contains([]string{"token_id", "subject", "session_id", "source_ip"}, field) {
+		return value
+	}
 	record, err := json.Marshal(map[string]any{
-		"time": time.Now(), "method": "GET", "path": "/", "status": 200, "token_id": value,
+		"time": time.Now(), "method": "GET", "path": "/", "status": 200, "client_id": "-", field: value,
 	})
 	if err != nil {
 		return value
@@ -72,5 +82,5 @@ func (d *decoding) shown(field, value string) string {
 	if batch == nil || len(batch.Events) == 0 {
 		return value
 	}
-	return strings.Clone(batch.Events[0].TokenID)
+	return strings.Clone(f.Text(&batch.Events[0]))
 }

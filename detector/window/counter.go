@@ -224,3 +224,12 @@ func (c *Counter[V]) coarsen(width int64) {
 	c.slots = append(make([]slot[V], 0, len(merged)+len(merged)/2), merged...)
 	c.lookAtOldest()
 }
+
+// Oldest returns the earliest time counted, or 0 when the window is empty. In an inexact window it is that of the newest value
+// in the oldest sub-window.
+func (c *Counter[V]) Oldest() int64 {
+	if c.empty() {
+		return 0
+	}
+	return c.base + int64(c.oldest)
+}

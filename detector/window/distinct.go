@@ -397,3 +397,12 @@ func (s *sketches) expire(now, width int64) {
 func (s *sketches) size() int { return 32 + len(s.parts)*(1<<sketchPrecision+96) }
 
 func partWidth(width int64) int64 { return max(1, width/sketchParts) }
+
+// Oldest returns the time of the value that was not seen for longest, of those that are remembered, or 0 when the window is
+// empty.
+func (d *Distinct) Oldest() int64 {
+	if d.oldest == 0 {
+		return 0
+	}
+	return d.base + int64(d.oldestAt)
+}

@@ -13,9 +13,12 @@ import (
 // ErrCorrupt says that bytes are not what they should encode.
 var ErrCorrupt = errors.New("corrupt state")
 
+// ErrVersion says that a version of an encoding is not known; it comes with [ErrCorrupt].
+var ErrVersion = errors.New("unknown version")
+
 // VersionError says that what was encoded by a version that this program does not know.
 func VersionError(what string, version byte) error {
-	return fmt.Errorf("%w: unknown version %d of %s", ErrCorrupt, version, what)
+	return fmt.Errorf("%w: %w %d of %s", ErrCorrupt, ErrVersion, version, what)
 }
 
 // AppendString appends s with its length.

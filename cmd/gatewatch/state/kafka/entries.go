@@ -53,7 +53,7 @@ func (s *Store) entriesAt(ctx context.Context, from place, maxBytes int) ([]stat
 		if s.trimmedPast(from.sequence) {
 			return nil, fmt.Errorf("entry %d was trimmed while it was read", from.sequence+1) // to be tried again
 		}
-		if page.next == next && page.stable > next {
+		if page.next == next && page.stable > next || s.end > 0 && page.next >= s.end && len(found.entries) == 0 {
 			return nil, fmt.Errorf("%w: entry %d of the outbox is missing", state.ErrCorrupt, from.sequence+1)
 		}
 		next = page.next

@@ -18,6 +18,8 @@ import (
 // formatVersion is of everything that this package writes.
 const formatVersion = "1"
 
+const versionAdvice = "start with another state topic, or start the version of gatewatch that wrote this one"
+
 // owner is who owns a partition, and its latest transaction.
 type owner struct {
 	Name        name   `json:"name"`
@@ -83,7 +85,7 @@ func (x *index) apply(r *kgo.Record) error {
 
 func (x *index) applyFormat(value []byte) error {
 	if x.format = string(value); x.format != formatVersion {
-		return fmt.Errorf("%w: format %q, want %q", state.ErrVersion, value, formatVersion)
+		return fmt.Errorf("%w: format %q, want %q; %s", state.ErrVersion, value, formatVersion, versionAdvice)
 	}
 	return nil
 }

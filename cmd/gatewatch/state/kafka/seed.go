@@ -78,7 +78,7 @@ func (t *Topic) takeSeed(value []byte) error {
 		return fmt.Errorf("%w: read seed: %w", state.ErrCorrupt, err)
 	}
 	if s.Format != formatVersion {
-		return fmt.Errorf("%w: format %q, want %q", state.ErrVersion, s.Format, formatVersion)
+		return fmt.Errorf("%w: format %q, want %q; %s", state.ErrVersion, s.Format, formatVersion, versionAdvice)
 	}
 	t.seed = s.Seed
 	return nil

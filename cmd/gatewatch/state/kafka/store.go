@@ -23,6 +23,7 @@ type Store struct {
 	trouble    *trouble
 	possession *possession
 	stage      *stage
+	end        int64 // of what a store that is only read looks at; 0: it is written too
 
 	mu    sync.Mutex
 	index *index
