@@ -192,7 +192,7 @@ func (s *service) connectAlone(ctx context.Context, decoding *decoding, letters 
 	}
 	s.pipeline = pipeline.New(pipeline.Options{
 		Engine: durable.Restored.Engine, Delivery: durable.Feed, Durable: durable, DeadLetters: letters, Committer: s.source, Metrics: metrics,
-		Log: s.log, MaxPending: s.config.Engine.MaxPendingEvents,
+		Log: s.log, MaxPending: s.config.Engine.MaxPendingEvents, Patience: s.config.Kafka.ForgetsAfter(),
 	})
 	s.rules.onReload = func(ctx context.Context) error {
 		decoding.use(s.rules.set)

@@ -119,6 +119,9 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// ForgetsAfter is how long the group may take to notice that a member is dead, and to give its partitions to others.
+func (c Config) ForgetsAfter() time.Duration { return 2*c.SessionTimeout + c.RequestTimeout }
+
 func (c Config) broker() broker.Options {
 	return broker.Options{ClientID: c.ClientID, Timeout: c.RequestTimeout, MaxResponse: c.MaxFetchBytes}
 }

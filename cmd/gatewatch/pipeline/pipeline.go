@@ -52,6 +52,10 @@ type Options struct {
 	// the engine calls it.
 	Positions func() map[event.Partition]int64
 
+	// Patience is how long the watermark waits for a partition that was revoked and not assigned again, or that the state knows
+	// and that is not assigned after a start. While a dead process still counts as a member of the group, it is given partitions.
+	Patience time.Duration
+
 	// MaxPending is how many events of one partition may wait for the watermark before the partition is no longer read, unless
 	// the watermark waits for that very partition.
 	MaxPending int
@@ -67,9 +71,9 @@ type Pipeline struct {
 	gates      gates
 	meter      *meter
 	checkpoint checkpoints
-	away       map[event.Partition]bool // revoked, and not assigned again; belongs to the owner of the engine
-	through    uint64                   // sequence number of the last one
-	saver      *saver                   // nil: nothing is kept
+	away       map[event.Partition]time.Time // not assigned, and since which assignment (zero: none yet); belongs to the owner of the engine
+	through    uint64                        // sequence number of the last one
+	saver      *saver                        // nil: nothing is kept
 }
 
 // inboxSize bounds how many batches wait for the engine: a few for each partition of a busy topic.
@@ -87,8 +91,10 @@ func New(o Options) *Pipeline {
 		o.CommitEvery = time.Second
 	}
 	m := o.Metrics.open()
-	return &Pipeline{o: o, meter: m, inbox: make(chan func(context.Context) error, inboxSize), done: make(chan struct{}), gates: newGates(),
-		away: map[event.Partition]bool{}, through: o.Durable.last(), saver: newSaver(o, m)}
+	p := &Pipeline{o: o, meter: m, inbox: make(chan func(context.Context) error, inboxSize), done: make(chan struct{}), gates: newGates(),
+		away: map[event.Partition]time.Time{}, through: o.Durable.last(), saver: newSaver(o, m)}
+	p.expect()
+	return p
 }
 
 // ErrStopped says that the pipeline no longer runs.
@@ -163,7 +169,7 @@ func (p *Pipeline) keep(ctx context.Context, now time.Time) error {
 		return p.commit(ctx)
 	}
 	if p.saver.due(now) {
-		p.saver.begin(now, p.through)
+		p.saver.begin(now, p.covered())
 	}
 	return nil
 }
@@ -227,6 +233,25 @@ func (p *Pipeline) known(a *alert.Alert) bool {
 	_, known := raised[v]
 	delete(raised, v)
 	return known
+}
+
+// staleAfter is how long, by event time, an alert from before a restart is expected again: an hour. What could be different
+// the second time is only what the clock on the wall has a say in, such as when a partition is taken for a quiet one.
+const staleAfter = 60 * 60 * 1000
+
+// covered is the sequence up to which the state of the engine contains what was raised: alerts from before a restart that are
+// still to be raised again are not in it. A checkpoint that claimed them would have them told twice after the next restart.
+func (p *Pipeline) covered() uint64 {
+	through := p.through
+	watermark, running := p.o.Engine.Watermark()
+	for v, raised := range p.o.Durable.Restored.Known {
+		if running && watermark > event.Time(raised.At)+staleAfter {
+			delete(p.o.Durable.Restored.Known, v)
+			continue
+		}
+		through = min(through, raised.Sequence-1)
+	}
+	return through
 }
 
 // commit notes how far the engine is, and commits the furthest note whose alerts are all delivered.

@@ -23,16 +23,39 @@ func (p *Pipeline) Assigned(ctx context.Context, next map[event.Partition]int64)
 				next[id] = offset
 			}
 		}
+		p.miss()
 		return nil
 	})
 }
 
-// finishAway gives up on partitions that were revoked and not assigned again. A rebalance takes all partitions away and
-// gives most of them back: until the first event or word after it, the watermark goes on waiting for all of them.
+// expect has the watermark wait for the partitions that the state knows: they are not assigned yet.
+func (p *Pipeline) expect() {
+	if p.o.Patience == 0 {
+		return
+	}
+	for id := range p.o.Engine.Inputs() {
+		p.o.Engine.Assign(id)
+		p.away[id] = time.Time{}
+	}
+}
+
+// miss begins to count how long partitions are away: from the first assignment that lacks them.
+func (p *Pipeline) miss() {
+	for id, since := range p.away {
+		if since.IsZero() {
+			p.away[id] = time.Now()
+		}
+	}
+}
+
+// finishAway gives up on partitions that were away for too long. A rebalance takes all partitions away and gives most of them
+// back: until the first event or word after it, the watermark goes on waiting for all of them, and then as long as patience lasts.
 func (p *Pipeline) finishAway() {
-	for id := range p.away {
-		p.o.Engine.Finish(id)
-		delete(p.away, id)
+	for id, since := range p.away {
+		if !since.IsZero() && time.Since(since) >= p.o.Patience {
+			p.o.Engine.Finish(id)
+			delete(p.away, id)
+		}
 	}
 }
 
@@ -94,7 +117,7 @@ func (p *Pipeline) CaughtUp(id event.Partition, now time.Time) {
 // still wait for the watermark are not committed: whoever gets the partition reads them again.
 func (p *Pipeline) Revoked(ctx context.Context, id event.Partition) {
 	_ = p.do(ctx, func(running context.Context) error {
-		p.away[id] = true
+		p.away[id] = time.Time{}
 		if p.saver != nil {
 			return nil // what is not delivered is in the outbox, and what is not saved is read again
 		}

@@ -16,8 +16,8 @@ type Restored struct {
 	Manifest state.Manifest // Number is 0 when the store held no checkpoint: then the engine is a new one
 	Closed   []*alert.Alert // that were open under rules which are gone or have changed
 
-	// Known is what the outbox has of alerts that the engine may raise again.
-	Known map[state.Version]struct{}
+	// Known is what the outbox has of alerts that the engine will raise again. The pipeline takes out what was.
+	Known map[state.Version]state.Raised
 }
 
 // Restore makes an engine of what the store holds.

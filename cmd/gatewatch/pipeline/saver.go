@@ -92,7 +92,7 @@ func (s *saver) due(now time.Time) bool {
 
 func (s *saver) busy() bool { return s.encoding || s.writing }
 
-// begin makes the cut. through is the sequence of the last alert that was raised.
+// begin makes the cut. through is the sequence up to which it contains what was raised.
 func (s *saver) begin(now time.Time, through uint64) {
 	cut := s.engine.Cut()
 	if s.positions != nil {
@@ -225,7 +225,7 @@ func (p *Pipeline) whole(ctx context.Context) error {
 	s := p.saver
 	for again := true; again || s.busy(); {
 		if !s.busy() {
-			s.begin(time.Now(), p.through)
+			s.begin(time.Now(), p.covered())
 			again = false
 		}
 		if s.encoding {

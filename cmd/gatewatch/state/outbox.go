@@ -99,33 +99,56 @@ func (o *Outbox) Committed(ctx context.Context, sequence uint64) error {
 	return o.store.Trim(ctx, through)
 }
 
-// Version is what an alert or a blind spot is known by.
+// Version is what an alert is known by.
 type Version struct {
-	ID      string `json:"id"`
-	Version int    `json:"version"`
+	ID      string
+	Version int
+}
+
+// Raised is what is remembered of an alert in the outbox.
+type Raised struct {
+	Sequence uint64
+	At       alert.Time // event time that raised it
 }
 
 // raisedPage bounds what Raised holds in memory at a time.
 const raisedPage = 4 << 20
 
-// Raised returns the versions of all records that follow the sequence: after a restart, those that the engine may raise
-// again.
-func (o *Outbox) Raised(ctx context.Context, after uint64) (map[Version]struct{}, error) {
-	all := map[Version]struct{}{}
+// Raised returns the alerts that follow the sequence: after a restart, those that the engine may raise again. Blind spots it
+// does not raise.
+func (o *Outbox) Raised(ctx context.Context, after uint64) (map[Version]Raised, error) {
+	all := map[Version]Raised{}
 	for {
 		entries, err := o.store.After(ctx, after, raisedPage)
 		if err != nil || len(entries) == 0 {
 			return all, err
 		}
 		for _, e := range entries {
-			v, err := versionOf(e.Data)
-			if err != nil {
+			if err := addRaised(all, e); err != nil {
 				return nil, fmt.Errorf("read record %d of the outbox: %w", e.Sequence, err)
 			}
-			all[v] = struct{}{}
 			after = e.Sequence
 		}
 	}
+}
+
+func addRaised(all map[Version]Raised, e Entry) error {
+	form, err := formOf(e.Data)
+	if err != nil {
+		return err
+	}
+	var a struct {
+		ID         string     `json:"id"`
+		Version    int        `json:"version"`
+		DetectedAt alert.Time `json:"detected_at"`
+	}
+	if err := json.Unmarshal(e.Data[1:], &a); err != nil {
+		return fmt.Errorf("%w: %v", ErrCorrupt, err)
+	}
+	if form == alertJSON {
+		all[Version{a.ID, a.Version}] = Raised{e.Sequence, a.DetectedAt}
+	}
+	return nil
 }
 
 func encode(r sinks.Record) ([]byte, error) {
@@ -160,16 +183,6 @@ func decode(data []byte) (r sinks.Record, err error) {
 		return sinks.Record{}, fmt.Errorf("%w: %v", ErrCorrupt, err)
 	}
 	return r, nil
-}
-
-func versionOf(data []byte) (v Version, err error) {
-	if _, err := formOf(data); err != nil {
-		return v, err
-	}
-	if err := json.Unmarshal(data[1:], &v); err != nil {
-		return v, fmt.Errorf("%w: %v", ErrCorrupt, err)
-	}
-	return v, nil
 }
 
 func formOf(data []byte) (byte, error) {

@@ -71,9 +71,8 @@ func TestOutboxGivesBackWhatItTook(t *testing.T) {
 	}
 	raised, err := o.Raised(t.Context(), 28)
 	must(t, err)
-	wantRaised := map[state.Version]struct{}{
-		{ID: want[28].Alert.ID, Version: want[28].Alert.Version}:         {},
-		{ID: want[29].BlindSpot.ID, Version: want[29].BlindSpot.Version}: {},
+	wantRaised := map[state.Version]state.Raised{ // a blind spot is not raised by the engine
+		{ID: want[28].Alert.ID, Version: want[28].Alert.Version}: {Sequence: 29, At: want[28].Alert.DetectedAt},
 	}
 	if diff := cmp.Diff(wantRaised, raised); diff != "" {
 		t.Fatal(diff)
