@@ -122,7 +122,7 @@ func (r *consumer) take(p event.Partition, run *keyed.Run) {
 }
 
 func (r *consumer) event(keyedID int32, way [2]int32, run *keyed.Run, e *event.Event, kinds uint64) {
-	if e.Offset >= run.Next || e.Offset < run.From || e.Time > run.Progress {
+	if e.Offset >= run.Next || e.Offset < run.From || run.Progress != 0 && e.Time > run.Progress {
 		r.problem("event %d at %v is not of its record %+v", e.Offset, e.Time, run.Header)
 	}
 	if last, ok := r.last[way]; ok && (last.offset > e.Offset || last.offset == e.Offset && last.index >= e.Index) {
