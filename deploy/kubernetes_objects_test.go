@@ -178,8 +178,8 @@ type settings struct {
 		Topic      string `yaml:"topic"`
 		Partitions int    `yaml:"partitions"`
 	} `yaml:"route"`
-	State       string            `yaml:"state"`
-	Limits      map[string]string `yaml:"limits"`
+	State       location       `yaml:"state"`
+	Limits      map[string]any `yaml:"limits"`
 	DeadLetters struct {
 		File   string `yaml:"file"`
 		Topic  string `yaml:"topic"`
@@ -191,6 +191,24 @@ type settings struct {
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
 
 	text string
+}
+
+// location is where the state is, in the short or the long form.
+type location string
+
+// UnmarshalYAML reads either form.
+func (l *location) UnmarshalYAML(decode func(any) error) error {
+	var short string
+	if decode(&short) == nil {
+		*l = location(short)
+		return nil
+	}
+	var long struct {
+		Location string `yaml:"location"`
+	}
+	err := decode(&long)
+	*l = location(long.Location)
+	return err
 }
 
 // cluster is one folder of deploy/kubernetes, decoded.

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -70,8 +71,8 @@ func checkPaths(t *testing.T, c *cluster, w workload) {
 	if c.config.DeadLetters.Topic == "" {
 		written = append(written, c.config.DeadLetters.File)
 	}
-	if !strings.Contains(c.config.State, "://") {
-		written = append(written, c.config.State)
+	if !strings.Contains(string(c.config.State), "://") {
+		written = append(written, string(c.config.State))
 	}
 	for _, file := range written {
 		if !slices.Contains(writable, path.Dir(file)) {
@@ -105,7 +106,7 @@ func checkMemory(t *testing.T, c *cluster, container container) {
 	if container.Resources.Requests["memory"] != container.Resources.Limits["memory"] || container.Resources.Limits["cpu"] != "" {
 		t.Errorf("resources %+v", container.Resources)
 	}
-	if entities := bytes(t, c.config.Limits["memory"]); container.Args[0] == "run" && limit < 2*entities {
+	if entities := bytes(t, fmt.Sprint(c.config.Limits["memory"])); container.Args[0] == "run" && limit < 2*entities {
 		t.Errorf("entities may take %d of %d bytes: less than half is left for all else", entities, limit)
 	}
 	for _, e := range container.Env {

@@ -35,7 +35,7 @@ func TestKustomizations(t *testing.T) {
 
 func TestKubernetesSharedMode(t *testing.T) {
 	c := clusters(t)["shared"]
-	if !strings.HasPrefix(c.config.State, "kafka://") || c.config.Route.Topic == "" || c.config.DeadLetters.Topic == "" {
+	if !strings.HasPrefix(string(c.config.State), "kafka://") || c.config.Route.Topic == "" || c.config.DeadLetters.Topic == "" {
 		t.Errorf("state, keyed topic and rejected records must be in Kafka: %q, %q, %q", c.config.State, c.config.Route.Topic, c.config.DeadLetters.Topic)
 	}
 	verbs := map[string]bool{}
@@ -78,7 +78,7 @@ func TestKubernetesSingle(t *testing.T) {
 		claim = v.Metadata.Name
 	}
 	for _, m := range w.Spec.Template.Spec.Containers[0].VolumeMounts {
-		if m.Name == claim && strings.HasPrefix(c.config.State, m.MountPath+"/") {
+		if m.Name == claim && strings.HasPrefix(string(c.config.State), m.MountPath+"/") {
 			return
 		}
 	}

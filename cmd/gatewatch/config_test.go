@@ -105,3 +105,18 @@ func TestSecretsComeFromEnvironmentAndFile(t *testing.T) {
 		t.Errorf("password %q, key %q", c.Kafka.SASL.Password, c.Ingest.PrivacyKey)
 	}
 }
+
+// TestKubernetesConfigurationsAreValid reads the configurations of deploy/kubernetes as gatewatch does.
+func TestKubernetesConfigurationsAreValid(t *testing.T) {
+	t.Setenv("CLICKHOUSE_PASSWORD", "x")
+	t.Setenv("GATEWATCH_PRIVACY_KEY", "x")
+	files, err := filepath.Glob("../../deploy/kubernetes/*/gatewatch.yaml")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d configurations: %v", len(files), err)
+	}
+	for _, file := range files {
+		if _, err := readConfig(file); err != nil {
+			t.Error(err)
+		}
+	}
+}

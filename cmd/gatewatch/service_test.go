@@ -211,14 +211,23 @@ func (s *testService) get(t *testing.T, path string) string {
 	return string(text)
 }
 
+// awaitReady polls until the service says that it is ready.
+func (s *testService) awaitReady(t *testing.T) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for s.get(t, "/readyz") != "ok\n" {
+		if time.Now().After(deadline) {
+			t.Fatalf("not ready; the log:\n%s", s.log)
+		}
+	}
+}
+
 // TestReload changes the rules of a running service: a bad file changes nothing, a good one is used from then on.
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	writeRules(t, dir, ruleText(1000))
 	s := startService(t, strings.Replace(serviceConfig, "DIR/rules.yaml", filepath.Join(dir, "rules.yaml"), 1))
-	if ready := s.get(t, "/readyz"); ready != "ok\n" {
-		t.Errorf("/readyz says %q", ready)
-	}
+	s.awaitReady(t)
 	writeRules(t, dir, "rules: [{id: broken}]")
 	s.awaitMetric(t, `gatewatch_rules_reloads_total{result="failed"} 1`)
 	if metrics := s.get(t, "/metrics"); !strings.Contains(metrics, "gatewatch_rules_current 0") {
