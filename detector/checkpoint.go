@@ -238,8 +238,7 @@ func (e *Engine) Cut() Cut {
 // that [Engine.Cut] has begun is.
 func (e *Engine) Save(n int) (chunks []Chunk, finished bool, err error) {
 	workers := min(e.options.Workers, len(e.lanes))
-	var unfinished []int
-	unfinished = make([]int, workers)
+	unfinished := make([]int, workers)
 	work := func(worker int) {
 		left := n
 		for i := worker; i < len(e.lanes); i += workers {

@@ -22,7 +22,7 @@ type input struct {
 	copied    []prometheus.Counter // by kind
 	place     keyed.Place
 	encoder   *keyed.Encoder
-	next      int64 // offset after what was received, -1: unknown
+	next      int64          // offset after what was received, -1: unknown
 	clock     detector.Clock // of the raw partition, as the engine would keep it
 	outputs   []output
 	touched   []int32       // outputs that got copies of the event at hand
