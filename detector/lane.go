@@ -33,7 +33,7 @@ type lane struct {
 type laneStats struct {
 	matches []uint64 // events applied to each rule
 	raised  []uint64 // versions raised by each rule
-	skipped uint64   // late events left out because their order matters
+	skipped []uint64 // late events left out by each rule because their order matters
 	bytes   []int64  // of each group
 }
 
@@ -66,7 +66,7 @@ func (l *lane) use(p *program, old *program) {
 	}
 	l.keepTimers(p, old)
 	l.program, l.tables, l.pressures = p, tables, pressures
-	l.stats = laneStats{matches: make([]uint64, len(p.rules)), raised: make([]uint64, len(p.rules)), bytes: bytes}
+	l.stats = laneStats{matches: make([]uint64, len(p.rules)), raised: make([]uint64, len(p.rules)), skipped: make([]uint64, len(p.rules)), bytes: bytes}
 }
 
 // keepTimers moves the timers of rules that live on to the new numbers of their groups.
@@ -159,7 +159,7 @@ func (l *lane) meet(groupIndex int, key entityKey, mask []uint64, o observation)
 
 func (l *lane) observe(groupIndex int, n *entity, r *watch, o observation) {
 	if r.ordered && o.late() {
-		l.stats.skipped++
+		l.stats.skipped[r.index]++
 		return
 	}
 	l.stats.matches[r.index]++

@@ -17,6 +17,7 @@ type RuleStats struct {
 	ID      string
 	Matches uint64 // events applied
 	Alerts  uint64 // versions raised, shadow mode included
+	Skipped uint64 // late events left out because their order matters to it
 }
 
 // GroupStats is what is known of one kind of entity.
@@ -75,9 +76,10 @@ func (s *Stats) add(l *laneStats) {
 	for i := range l.matches {
 		s.Rules[i].Matches += l.matches[i]
 		s.Rules[i].Alerts += l.raised[i]
+		s.Rules[i].Skipped += l.skipped[i]
+		s.Skipped += l.skipped[i]
 	}
 	clear(l.matches)
 	clear(l.raised)
-	s.Skipped += l.skipped
-	l.skipped = 0
+	clear(l.skipped)
 }

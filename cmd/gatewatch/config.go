@@ -14,6 +14,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/gatewatch/gatewatch/cmd/gatewatch/blindspot"
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/router"
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/geo"
@@ -34,6 +35,7 @@ type config struct {
 	Engine          engineConfig      `yaml:"engine"`
 	State           stateConfig       `yaml:"state"`
 	Limits          limitsConfig      `yaml:"limits"`
+	BlindSpots      blindspot.Config  `yaml:"blind_spots"`
 	DeadLetters     deadLettersConfig `yaml:"dead_letters"`
 	Sinks           sinksConfig       `yaml:"sinks"`
 	HTTP            httpConfig        `yaml:"http"`
@@ -108,6 +110,7 @@ func defaultConfig() config {
 		Engine:      engineConfig{Disorder: 2 * time.Second, MaxPendingEvents: 1 << 20},
 		State:       stateConfig{Location: defaultState, Interval: 5 * time.Second},
 		Limits:      defaultLimits(),
+		BlindSpots:  blindspot.DefaultConfig(),
 		DeadLetters: deadLettersConfig{File: "gatewatch-dead-letters.jsonl", MaxBytes: 256 << 20, Alerts: "gatewatch-refused-alerts.jsonl"},
 		Sinks: sinksConfig{
 			Stdout:     stdoutSink{Queue: sinks.DefaultConfig()},
@@ -177,6 +180,7 @@ func (c *config) validate() error {
 	section("engine", c.Engine.validate())
 	section("state", c.State.validate())
 	section("limits", c.Limits.validate())
+	section("blind_spots", c.BlindSpots.Validate())
 	section("dead_letters", c.DeadLetters.validate())
 	section("log", c.Log.validate())
 	if c.ShutdownTimeout <= 0 {

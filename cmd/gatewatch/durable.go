@@ -34,6 +34,7 @@ func (s *service) restore(ctx context.Context) (*pipeline.Durable, error) {
 		return nil, err
 	}
 	if m := d.Restored.Manifest; m.Number > 0 {
+		s.sight.restarted(m.At)
 		s.log.Info("state restored", "dir", dir, "checkpoint", m.Number, "made", m.At.Format(time.RFC3339), "took", time.Since(began).Round(time.Millisecond))
 	} else {
 		s.log.Info("a new state begins", "dir", dir)

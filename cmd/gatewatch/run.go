@@ -14,6 +14,7 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/spf13/cobra"
 
+	"github.com/gatewatch/gatewatch/cmd/gatewatch/blindspot"
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/pipeline"
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/state/disk"
 	"github.com/gatewatch/gatewatch/ingest/deadletter"
@@ -80,6 +81,7 @@ type service struct {
 	source   *kafka.Source
 	pipeline *pipeline.Pipeline // nil: shared
 	shared   *sharing           // nil: pipeline
+	sight    *sight
 }
 
 func (s *service) onClose(f func(ctx context.Context) error) { s.closers = append(s.closers, f) }
@@ -113,6 +115,11 @@ func (s *service) build(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	watching, err := blindspot.NewMetrics(s.registry)
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	s.sight = newSight(s.config.BlindSpots, watching, s.log)
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
@@ -147,10 +154,11 @@ func (s *service) openSinks(ctx context.Context) error {
 	}
 	refused := sinks.NewDeadLetterFile(s.config.DeadLetters.Alerts)
 	s.onClose(func(context.Context) error { return refused.Close() })
-	s.queue, err = sinks.NewQueue(sinks.Options{Destinations: destinations, DeadLetters: refused, Registerer: s.registry, Logger: s.log})
+	s.queue, err = sinks.NewQueue(sinks.Options{Destinations: destinations, DeadLetters: refused, Registerer: s.registry, Logger: s.log, OnBlocked: s.sight.blocked})
 	if err != nil {
 		return usageError{err}
 	}
+	s.sight.sinks = s.queue.Status
 	s.onClose(s.queue.Close)
 	return nil
 }
@@ -168,10 +176,11 @@ func (s *service) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
+	sighted := sightedLetters{letters, s.sight}
 	if s.config.State.shared() {
-		return s.connectShared(ctx, decoding, letters, metrics)
+		return s.connectShared(ctx, decoding, sighted, metrics)
 	}
-	return s.connectAlone(ctx, decoding, letters, metrics)
+	return s.connectAlone(ctx, decoding, sighted, metrics)
 }
 
 // connectAlone makes the source and the one pipeline of a process that shares nothing.
@@ -182,6 +191,7 @@ func (s *service) connectAlone(ctx context.Context, decoding *decoding, letters 
 	var err error
 	s.source, err = kafka.New(kafka.Options{
 		Config: s.config.Kafka, NewDecoder: func() kafka.Decoder { return decoding.newDecoder() }, Registerer: s.registry, Log: s.log,
+		OnGap: s.sight.gap,
 	})
 	if err != nil {
 		return usageError{err}
@@ -194,6 +204,10 @@ func (s *service) connectAlone(ctx context.Context, decoding *decoding, letters 
 		Engine: durable.Restored.Engine, Delivery: durable.Feed, Durable: durable, DeadLetters: letters, Committer: s.source, Metrics: metrics,
 		Log: s.log, MaxPending: s.config.Engine.MaxPendingEvents, Patience: s.config.Kafka.ForgetsAfter(),
 	})
+	s.sight.unread, s.sight.engines = s.source.Unread, s.pipeline.Inspect
+	s.sight.tell = func(ctx context.Context, records []sinks.Record) (bool, error) {
+		return true, s.pipeline.Tell(ctx, records)
+	}
 	s.rules.onReload = func(ctx context.Context) error {
 		decoding.use(s.rules.set)
 		warnBlind(s.log, s.rules.set, s.geo)
@@ -236,6 +250,7 @@ func (s *service) run(ctx context.Context) error {
 		pipelineEnded <- nil // each partition has its own
 	}
 	watchers.Go(func() { s.rules.watch(reading) })
+	watchers.Go(func() { s.sight.run(reading) })
 	if s.geo != nil {
 		watchers.Go(func() {
 			if err := s.geo.Watch(reading); err != nil {
@@ -257,6 +272,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 	stopReading()
 	watchers.Wait()
+	s.sight.end(engine)
 	s.saveLast(engine)
 	stopEngine()
 	return errors.Join(err, <-pipelineEnded)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/pipeline"
 	kafkastate "github.com/gatewatch/gatewatch/cmd/gatewatch/state/kafka"
+	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest/kafka"
 	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
 	"github.com/gatewatch/gatewatch/ingest/keyed"
@@ -88,6 +89,7 @@ func (s *service) connectShared(ctx context.Context, decoding *decoding, letters
 	s.source, err = kafka.New(kafka.Options{
 		Config: source, NewDecoder: func() kafka.Decoder { return decoding.newDecoder() },
 		NewKeyed: func() *keyed.Decoder { return keyed.NewDecoder(keyed.Options{Geo: s.geo}) }, Registerer: s.registry, Log: s.log,
+		OnGap: s.sight.gap,
 	})
 	if err != nil {
 		return usageError{err}
@@ -108,10 +110,14 @@ func (s *service) connectShared(ctx context.Context, decoding *decoding, letters
 			if err != nil {
 				return nil, errors.Join(err, store.Close())
 			}
+			if m := d.Restored.Manifest; m.Number > 0 && time.Since(m.At) > handover {
+				s.sight.restarted(m.At, event.Partition{Topic: topic, ID: partition})
+			}
 			return d, nil
 		},
 		DeadLetters: letters, Committer: s.source, Metrics: metrics, Log: s.log, MaxPending: s.config.Engine.MaxPendingEvents,
 	})}
+	s.sight.unread, s.sight.engines, s.sight.tell = s.source.Unread, s.shared.fleet.Inspect, s.shared.fleet.Tell
 	s.rules.onReload = func(ctx context.Context) error {
 		if err := s.checkKinds(ctx, topic, routed, s.rules.set); err != nil {
 			return err
@@ -122,6 +128,10 @@ func (s *service) connectShared(ctx context.Context, decoding *decoding, letters
 	}
 	return nil
 }
+
+// handover is how old the checkpoint of a partition may be that comes from another process, before it is told that nobody
+// watched the partition meanwhile.
+const handover = 15 * time.Second
 
 // lanesEach is the number of lanes of a partition. One goroutine works on them; what is saved whole is one of them at a time.
 const lanesEach = 16

@@ -63,6 +63,7 @@ func (r *reader) revoke(ctx context.Context) {
 	defer cancel()
 	r.receiver.Revoked(ctx, r.partition)
 	r.metrics.close()
+	r.source.unread.forget(r.partition)
 }
 
 // read reads from the leader until something fails.
@@ -122,7 +123,9 @@ func (r *reader) fetch(ctx context.Context, conn *broker.Conn) error {
 	if err := r.deliver(ctx, response); err != nil {
 		return err
 	}
-	r.metrics.lag.Set(float64(max(0, response.HighWatermark-r.next)))
+	unread := max(0, response.HighWatermark-r.next)
+	r.metrics.lag.Set(float64(unread))
+	r.source.unread.set(r.partition, unread)
 	if at, ok := response.CaughtUp(); ok && at.Sub(r.caughtUp) >= caughtUpEvery {
 		r.caughtUp = at
 		r.receiver.CaughtUp(r.partition, at)
@@ -199,6 +202,7 @@ func (r *reader) reposition(conn *broker.Conn) error {
 	}
 	if first > r.next {
 		r.metrics.gap.Add(float64(first - r.next))
+		r.source.onGap(r.partition, first-r.next)
 		r.log.Warn("records were deleted before they were read; is kafka's retention too short, or gatewatch too slow?",
 			"from", r.next, "to", first-1, "records", first-r.next)
 	} else {

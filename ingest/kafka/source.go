@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -44,6 +45,9 @@ type Options struct {
 	NewKeyed   func() *keyed.Decoder // for RunKeyed
 	Registerer prometheus.Registerer // nil: no metrics
 	Log        *slog.Logger          // nil: none
+
+	// OnGap is told of records that were deleted before they were read. nil: nobody listens.
+	OnGap func(p event.Partition, records int64)
 }
 
 // Source is a member of a consumer group. Either Run or RunKeyed must be called once; Commit may be called from any goroutine.
@@ -63,6 +67,8 @@ type Source struct {
 
 	failure   chan error // what a reader cannot survive
 	positions positions
+	unread    unread
+	onGap     func(p event.Partition, records int64)
 }
 
 // New reads the files that the configuration names. It does not connect.
@@ -80,6 +86,9 @@ func New(o Options) (*Source, error) {
 		directory: newDirectory(cluster, o.Config), trouble: trouble{log: log}, failure: make(chan error, 1),
 	}
 	s.member.metrics = s.metrics
+	if s.onGap = o.OnGap; s.onGap == nil {
+		s.onGap = func(event.Partition, int64) {}
+	}
 	return s, nil
 }
 
@@ -206,6 +215,34 @@ func (p *positions) resume(id event.Partition, committed int64) int64 {
 		return max(next, committed)
 	}
 	return committed
+}
+
+// Unread returns how many records of each assigned partition were not read yet when it was last asked for some.
+func (s *Source) Unread() map[event.Partition]int64 {
+	s.unread.mu.Lock()
+	defer s.unread.mu.Unlock()
+	return maps.Clone(s.unread.records)
+}
+
+// unread is how far readers are behind the ends of their partitions.
+type unread struct {
+	mu      sync.Mutex
+	records map[event.Partition]int64
+}
+
+func (u *unread) set(id event.Partition, records int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.records == nil {
+		u.records = map[event.Partition]int64{}
+	}
+	u.records[id] = records
+}
+
+func (u *unread) forget(id event.Partition) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.records, id)
 }
 
 func sleep(ctx context.Context, d time.Duration) {
