@@ -48,6 +48,20 @@ func (s *operatorServer) setReady() { s.notReady.Store(nil) }
 
 func (s *operatorServer) setNotReady(why string) { s.notReady.Store(&why) }
 
+// held is what /readyz says while detection waits.
+const held = "detection is held up: see gatewatch_state_disk_full, gatewatch_outbox_blocking and gatewatch_sink_blocking"
+
+// setHeld says whether detection waits. What else keeps the process from being ready goes on doing so.
+func (s *operatorServer) setHeld(waits bool) {
+	why := held
+	switch now := s.notReady.Load(); {
+	case waits && now == nil:
+		s.notReady.CompareAndSwap(nil, &why)
+	case !waits && now != nil && *now == held:
+		s.notReady.CompareAndSwap(now, nil)
+	}
+}
+
 func (s *operatorServer) address() string { return s.listener.Addr().String() }
 
 // serve answers until close.

@@ -250,6 +250,9 @@ func (s *service) run(ctx context.Context) error {
 		pipelineEnded <- nil // each partition has its own
 	}
 	watchers.Go(func() { s.rules.watch(reading) })
+	if s.operator != nil {
+		s.sight.held = s.operator.setHeld
+	}
 	watchers.Go(func() { s.sight.run(reading) })
 	if s.geo != nil {
 		watchers.Go(func() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -25,6 +26,7 @@ type sight struct {
 	unread  func() map[event.Partition]int64
 	sinks   func() []sinks.Status
 	tell    func(ctx context.Context, records []sinks.Record) (bool, error)
+	held    func(bool) // told at each look whether detection is held up
 
 	skipped map[string]uint64 // late events that each rule had left out at the last look
 	waiting []sinks.Record    // not handed to delivery yet
@@ -34,7 +36,7 @@ type sight struct {
 }
 
 func newSight(c blindspot.Config, m *blindspot.Metrics, log *slog.Logger) *sight {
-	return &sight{log: log, lag: blindspot.NewLagWatch(c.Lag), recorder: blindspot.New(c.Options(m)), skipped: map[string]uint64{}}
+	return &sight{log: log, lag: blindspot.NewLagWatch(c.Lag), recorder: blindspot.New(c.Options(m)), skipped: map[string]uint64{}, held: func(bool) {}}
 }
 
 const (
@@ -121,9 +123,14 @@ func (s *sight) look(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, sightWait)
 	defer cancel()
 	seen := seen{skipped: map[string]uint64{}}
-	if err := s.engines(ctx, func(e *detector.Engine) { s.lookInto(e, &seen) }); err == nil {
+	err := s.engines(ctx, func(e *detector.Engine) { s.lookInto(e, &seen) })
+	switch {
+	case err == nil:
 		s.noteSkipped(&seen)
+	case errors.Is(err, context.DeadlineExceeded):
+		s.note(blindspot.Condition{Cause: alert.BackPressure, Partition: -1, Detail: "The engine waits: for its store, if the disk is full, or for a sink."})
 	}
+	s.held(err != nil && ctx.Err() != nil)
 	s.noteLag(now, &seen)
 	for _, status := range s.sinks() {
 		if status.Blocking {

@@ -121,6 +121,13 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
+		if held := p.held(); held != nil {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-held:
+			}
+		}
 		var err error
 		select {
 		case <-ctx.Done():
@@ -159,6 +166,17 @@ var always = func() <-chan struct{} {
 func (p *Pipeline) encoding() <-chan struct{} {
 	if p.saver != nil && p.saver.encoding {
 		return always
+	}
+	return nil
+}
+
+// held is not nil while the store cannot keep anything: then nothing more is taken from the source.
+func (p *Pipeline) held() <-chan struct{} {
+	if p.o.Durable == nil {
+		return nil
+	}
+	if holder, ok := p.o.Durable.Store.(state.Holder); ok {
+		return holder.Held()
 	}
 	return nil
 }

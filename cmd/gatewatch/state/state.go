@@ -104,6 +104,13 @@ type Store interface {
 	Close() error
 }
 
+// Holder is a store that can be unable to keep anything for a while.
+type Holder interface {
+	// Held returns a channel that is closed when the store is of use again, nil when it is: until then nothing more should be
+	// read, for it could not be kept.
+	Held() <-chan struct{}
+}
+
 // Read is Load for who wants the manifest at the end.
 func Read(ctx context.Context, s Store, each func(Chunk) error) (m Manifest, ok bool, err error) {
 	ok, err = s.Load(ctx, func(latest Manifest) error {

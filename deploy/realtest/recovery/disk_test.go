@@ -22,10 +22,11 @@ func TestDiskFull(t *testing.T) {
 	s.produce(t, 0, parts)
 	s.service.UntilMetric(t, s.ctx, "gatewatch_engine_events_total", func(n float64) bool { return n > 0 })
 	ballast := fill(t, disk)
-	for i := 1; i < parts; i++ {
+	s.produce(t, 1, parts)
+	s.service.UntilMetric(t, s.ctx, "gatewatch_state_disk_full", func(v float64) bool { return v == 1 })
+	for i := 2; i < parts; i++ {
 		s.produce(t, i, parts)
 	}
-	s.service.UntilMetric(t, s.ctx, "gatewatch_state_disk_full", func(v float64) bool { return v == 1 })
 	realtest.Until(t, s.ctx, "the log to say why nothing happens", func() bool { return s.service.Logged("disk full") })
 	s.standsStill(t)
 	if s.inFile(t).Has(s.want) {

@@ -29,7 +29,8 @@ type fullDisk struct {
 	mu      sync.Mutex
 	waiting int       // writes that wait
 	began   time.Time // when the first of them began to
-	filled  chan struct{}
+	filled  chan struct{} // closed while the disk is full
+	emptied chan struct{} // closed when it no longer is; nil: it is not full
 }
 
 func newFullDisk(o Options, gauge prometheus.Gauge) *fullDisk {
@@ -63,6 +64,7 @@ func (f *fullDisk) begin() {
 	if f.waiting++; f.waiting == 1 {
 		f.began = time.Now()
 		close(f.filled)
+		f.emptied = make(chan struct{})
 		f.gauge.Set(1)
 		f.log.Error("disk full: detection waits until there is room for its state", "dir", f.dir, "needed_bytes", f.reserve)
 	}
@@ -73,6 +75,8 @@ func (f *fullDisk) end() {
 	defer f.mu.Unlock()
 	if f.waiting--; f.waiting == 0 {
 		f.filled = make(chan struct{})
+		close(f.emptied)
+		f.emptied = nil
 		f.gauge.Set(0)
 		f.log.Warn("disk has room again: detection goes on", "dir", f.dir, "after", time.Since(f.began).Round(time.Millisecond))
 	}
@@ -83,6 +87,13 @@ func (f *fullDisk) full() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.filled
+}
+
+// Held implements [state.Holder].
+func (s *Store) Held() <-chan struct{} {
+	s.full.mu.Lock()
+	defer s.full.mu.Unlock()
+	return s.full.emptied
 }
 
 func (f *fullDisk) room() bool {
