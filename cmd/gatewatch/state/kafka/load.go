@@ -119,6 +119,9 @@ func (s *Store) readPages(ctx context.Context, valid []located, found chan<- pag
 		if err != nil {
 			return err
 		}
+		if p.next == valid[0].offset && p.stable <= p.next {
+			continue // a transaction from before is under way
+		}
 		if p.next <= valid[0].offset {
 			return fmt.Errorf("%w: the log ends before offset %d", state.ErrCorrupt, valid[0].offset)
 		}

@@ -57,8 +57,17 @@ func (l *partitionLog) read(ctx context.Context, from, to int64, each func(*kgo.
 }
 
 // fetch reads records from an offset on: at least one batch if there is one, about maxBytes at most. At the end of what is
-// decided it waits a little and returns nothing.
+// decided it waits a little and returns nothing. If it returns nothing though more is decided, then there is nothing.
 func (l *partitionLog) fetch(ctx context.Context, from int64, maxBytes int32) (page, error) {
+	p, err := l.ask(ctx, from, maxBytes)
+	if err == nil && p.next == from && p.stable > from {
+		// The records may be of before a transaction was decided, and the stable offset of after.
+		return l.ask(ctx, from, maxBytes)
+	}
+	return p, err
+}
+
+func (l *partitionLog) ask(ctx context.Context, from int64, maxBytes int32) (page, error) {
 	leader, id, err := l.locate(ctx)
 	if err != nil {
 		return page{}, err

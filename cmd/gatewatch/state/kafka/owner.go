@@ -110,11 +110,11 @@ func (p *possession) run(ctx context.Context) error {
 		if final := ctx.Err(); final != nil && err != nil {
 			err = errClosed
 		}
+		if errors.Is(err, errClosed) || running(err, 0) {
+			return err // which answers all, and all that come
+		}
 		for _, r := range group {
 			r.done <- errors.Join(r.err, err)
-		}
-		if errors.Is(err, errClosed) || running(err, 0) {
-			return err
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -45,11 +46,37 @@ func (p *producer) commit(ctx context.Context, records []*kgo.Record) error {
 	if err := p.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
 		return fmt.Errorf("write records: %w", err)
 	}
+	if err := p.settled(ctx, records); err != nil {
+		return err
+	}
 	if nowID, now, err := p.client.ProducerID(ctx); err != nil || nowID != id || now != epoch {
 		return errors.Join(errEpoch, err)
 	}
 	if err := p.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		return fmt.Errorf("commit transaction: %w", err)
+	}
+	return nil
+}
+
+// settled waits until the client knows the partitions that it has written to. It sends the first records of a topic before it
+// has taken note of the topic, and if they are acknowledged in that moment EndTransaction finds no partition that takes part:
+// it aborts where it should commit, and says that all is well (franz-go 1.22.2).
+func (p *producer) settled(ctx context.Context, records []*kgo.Record) error {
+	for _, r := range records {
+		for {
+			leader, _, err := p.client.PartitionLeader(r.Topic, r.Partition)
+			if err != nil {
+				return fmt.Errorf("find the leader of %s/%d: %w", r.Topic, r.Partition, err)
+			}
+			if leader >= 0 {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(time.Millisecond):
+			}
+		}
 	}
 	return nil
 }

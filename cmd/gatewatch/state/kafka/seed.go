@@ -47,8 +47,10 @@ func (t *Topic) findSeed(ctx context.Context) error {
 	if err := p.commit(ctx, []*kgo.Record{{Key: []byte(seedKey), Value: value}}); err != nil {
 		return fmt.Errorf("write seed: %w", err)
 	}
-	t.seed = drawn.Seed
-	return nil
+	if found, err = t.readSeed(ctx, log, log.end); !found && err == nil {
+		err = errors.New("the seed that was written is not in the log")
+	}
+	return err
 }
 
 // readSeed looks for the seed up to an offset. It is the first record of partition 0, so that the search is long only if there is none.

@@ -60,12 +60,7 @@ func (t *Topic) Open(ctx context.Context, partition int32) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) error {
-	p := s.possession
-	if err := s.trouble.retry(ctx, starting, p.claim); err != nil {
-		return err
-	}
-	if err := s.trouble.retry(ctx, starting, s.read); err != nil {
-		p.producer.close()
+	if err := s.trouble.retry(ctx, starting, s.take); err != nil {
 		return err
 	}
 	running, cancel := context.WithCancel(context.Background())
@@ -79,6 +74,21 @@ func (s *Store) open(ctx context.Context) error {
 	return nil
 }
 
+// take claims the partition and reads it.
+func (s *Store) take(ctx context.Context) error {
+	if err := s.possession.claim(ctx); err != nil {
+		return err
+	}
+	err := s.trouble.retry(ctx, func(err error, n int) bool { return starting(err, n) || errors.Is(err, errUnclaimed) }, s.read)
+	if err != nil {
+		s.possession.producer.close()
+	}
+	return err
+}
+
+// errUnclaimed says that a claim is not in the log although it was committed.
+var errUnclaimed = errors.New("the claim of the partition is not in the log")
+
 // read makes the index of everything up to the claim.
 func (s *Store) read(ctx context.Context) error {
 	x := newIndex()
@@ -86,8 +96,8 @@ func (s *Store) read(ctx context.Context) error {
 	if _, err := s.log.read(ctx, 0, end, x.apply); err != nil {
 		return err
 	}
-	if x.owner.Name != s.possession.self.Name {
-		return state.ErrFenced
+	if x.owner != s.possession.self {
+		return errUnclaimed
 	}
 	s.index = x
 	return x.outbox.check()
