@@ -27,8 +27,8 @@ type fullDisk struct {
 	closing chan struct{}
 
 	mu      sync.Mutex
-	waiting int       // writes that wait
-	began   time.Time // when the first of them began to
+	waiting int           // writes that wait
+	began   time.Time     // when the first of them began to
 	filled  chan struct{} // closed while the disk is full
 	emptied chan struct{} // closed when it no longer is; nil: it is not full
 }
