@@ -67,6 +67,8 @@ type kafkaResult struct {
 	DelayP50        float64 `json:"delay_p50_seconds"` // event to alert, at the live rate
 	DelayP99        float64 `json:"delay_p99_seconds"`
 	LiveAlerts      int     `json:"live_alerts"`
+
+	State *stateResult `json:"state,omitempty"`
 }
 
 func newBenchCommand() *cobra.Command {
@@ -327,6 +329,10 @@ func (r *benchResult) write(w io.Writer, asJSON bool) error {
 		row("", "%s events per second of this process's CPU time", thousands(uint64(k.EventsPerCPU)))
 		row("event to alert", "p50 %.2f s, p99 %.2f s at %s events/s (%d alerts; the disorder of %s included)", k.DelayP50, k.DelayP99,
 			thousands(uint64(k.LiveRate)), k.LiveAlerts, detector.DefaultOptions().Disorder)
+		s := k.State
+		row("with checkpoints", "%s events/s, %.0f %% of without; %d checkpoints of %.0f MB in %.2f s, pauses below %.0f ms",
+			thousands(uint64(s.EventsPerSecond)), 100*s.Throughput, s.Checkpoints, s.Bytes/1e6, s.Seconds, 1000*s.PauseBelow)
+		row("restart", "%.2f s with %s entities; %.0f MB on disk", s.Restart, thousands(uint64(s.RestartEntities)), float64(s.DiskBytes)/1e6)
 	}
 	return t.Flush()
 }

@@ -45,15 +45,45 @@ func benchKafka(ctx context.Context, f benchFlags, set *rules.Set, decoding *dec
 	if err := produceBacklog(ctx, f, brokers, topic); err != nil {
 		return nil, err
 	}
-	b, err := startBench(ctx, brokers, topic, set, decoding)
+	forgetful, err := startBench(ctx, brokers, topic, set, decoding, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer b.stop()
-	if err := b.measureBacklog(ctx, r); err != nil {
+	err = forgetful.measureBacklog(ctx, r)
+	forgetful.stop()
+	if err != nil {
 		return nil, err
 	}
-	return r, b.measureLive(ctx, f, r, brokers, topic)
+	return r, benchDurable(ctx, f, r, brokers, topic, set, decoding)
+}
+
+// benchDurable measures the same with checkpoints, then the delay of live traffic, then a restart.
+func benchDurable(ctx context.Context, f benchFlags, r *kafkaResult, brokers []string, topic string, set *rules.Set, decoding *decoding) (err error) {
+	delivery := &delayRecorder{}
+	store, err := openBenchStore(ctx, set, delivery)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.close()) }()
+	b, err := startBench(ctx, brokers, topic, set, decoding, store)
+	if err != nil {
+		return err
+	}
+	b.delivery = delivery
+	with := *r
+	err = b.measureBacklog(ctx, &with)
+	if err == nil {
+		err = b.measureLive(ctx, f, r, brokers, topic)
+	}
+	if err == nil {
+		err = b.pipeline.Checkpoint(ctx)
+	}
+	b.stop()
+	if err != nil {
+		return err
+	}
+	r.State = &stateResult{EventsPerSecond: with.EventsPerSecond, Throughput: with.EventsPerSecond / r.EventsPerSecond}
+	return errors.Join(store.costs(r.State), store.restart(ctx, r.State))
 }
 
 func createTopic(ctx context.Context, brokers []string, topic string) error {
@@ -88,7 +118,6 @@ func produceBacklog(ctx context.Context, f benchFlags, brokers []string, topic s
 
 // benchRun is a source and a pipeline at work.
 type benchRun struct {
-	engine   *detector.Engine
 	pipeline *pipeline.Pipeline
 	delivery *delayRecorder
 	cancel   context.CancelFunc
@@ -96,15 +125,27 @@ type benchRun struct {
 	failure  atomic.Pointer[error]
 }
 
-func startBench(ctx context.Context, brokers []string, topic string, set *rules.Set, decoding *decoding) (*benchRun, error) {
+func startBench(ctx context.Context, brokers []string, topic string, set *rules.Set, decoding *decoding, store *benchStore) (*benchRun, error) {
 	c := source.DefaultConfig()
 	c.Brokers, c.Topics, c.Group = brokers, []string{topic}, topic
+	if store != nil {
+		c.Group += "-durable"
+	}
 	s, err := source.New(source.Options{Config: c, NewDecoder: func() source.Decoder { return decoding.newDecoder() }})
 	if err != nil {
 		return nil, err
 	}
-	b := &benchRun{engine: detector.New(set, detector.DefaultOptions()), delivery: &delayRecorder{}}
-	b.pipeline = pipeline.New(pipeline.Options{Engine: b.engine, Delivery: b.delivery, DeadLetters: &rejectCounter{}, Committer: s})
+	b := &benchRun{delivery: &delayRecorder{}}
+	o := pipeline.Options{DeadLetters: &rejectCounter{}, Committer: s}
+	if store == nil {
+		o.Engine, o.Delivery = detector.New(set, detector.DefaultOptions()), b.delivery
+	} else {
+		o.Engine, o.Delivery, o.Durable = store.durable.Restored.Engine, store.durable.Feed, store.durable
+		if o.Metrics, err = pipeline.NewMetrics(store.metrics, time.Now); err != nil {
+			return nil, err
+		}
+	}
+	b.pipeline = pipeline.New(o)
 	ctx, b.cancel = context.WithCancel(ctx)
 	for _, run := range []func(context.Context) error{b.pipeline.Run, func(ctx context.Context) error { return s.Run(ctx, b.pipeline) }} {
 		b.work.Go(func() {
