@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/detector/wire"
@@ -234,32 +233,15 @@ func (e *Engine) Cut() Cut {
 	return c
 }
 
-// Save encodes up to n entities for each worker and returns the chunks that are complete, and whether the checkpoint
-// that [Engine.Cut] has begun is.
+// Save encodes up to n entities and returns the chunks that are complete, and whether the checkpoint that [Engine.Cut] has
+// begun is. It works in the goroutine of its caller alone: to share a few milliseconds with others, it would have to wait its turn
+// behind whatever reads and decodes.
 func (e *Engine) Save(n int) (chunks []Chunk, finished bool, err error) {
-	workers := min(e.options.Workers, len(e.lanes))
-	unfinished := make([]int, workers)
-	work := func(worker int) {
-		left := n
-		for i := worker; i < len(e.lanes); i += workers {
-			before := len(e.lanes[i].saving.todo)
-			if !e.lanes[i].saveSome(left) {
-				unfinished[worker]++
-			}
-			left -= before - len(e.lanes[i].saving.todo)
-		}
-	}
-	var wg sync.WaitGroup
-	for worker := 1; worker < workers && n >= inline; worker++ {
-		wg.Go(func() { work(worker) })
-	}
-	work(0)
-	for worker := 1; worker < workers && n < inline; worker++ {
-		work(worker)
-	}
-	wg.Wait()
 	finished = true
 	for i, l := range e.lanes {
+		before := len(l.saving.todo)
+		finished = l.saveSome(n) && finished
+		n -= before - len(l.saving.todo)
 		for _, c := range l.saving.done {
 			c.Lane = i
 			chunks = append(chunks, c)
@@ -269,9 +251,6 @@ func (e *Engine) Save(n int) (chunks []Chunk, finished bool, err error) {
 		if l.saving.err != nil {
 			err = l.saving.err
 		}
-	}
-	for _, u := range unfinished {
-		finished = finished && u == 0
 	}
 	return chunks, finished, err
 }

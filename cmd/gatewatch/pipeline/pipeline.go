@@ -134,8 +134,8 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			return nil
 		case do := <-p.inbox:
 			err = p.drain(ctx, do)
-		case now := <-tick.C:
-			err = p.keep(ctx, now)
+		case <-tick.C:
+			err = p.keep(ctx, time.Now()) // the tick may have waited
 		case r := <-results:
 			err = p.checkpointed(ctx, r)
 		case <-p.encoding():

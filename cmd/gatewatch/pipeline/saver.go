@@ -33,8 +33,9 @@ func (d *Durable) last() uint64 {
 	return d.Outbox.Last()
 }
 
-// share is which part of the time checkpoints may take, a tenth: when they take long, they become rarer.
-const share = 10
+// share is which part of the time checkpoints may take, a sixteenth: when they take long, they become rarer. Entities that are
+// encoded because they are about to change come on top of that.
+const share = 16
 
 // saver makes checkpoints. It belongs to the owner of the engine but for write, which is a goroutine of its own: the store may
 // be slow.
@@ -54,7 +55,7 @@ type saver struct {
 	began    time.Time
 	spent    time.Duration // encoding
 	next     time.Time     // earliest beginning
-	pace     int           // entities to encode at a time, for each worker
+	pace     int           // entities to encode at a time
 }
 
 // job is chunks to stage or, in the end, a manifest to commit.
