@@ -96,7 +96,7 @@ func (a *Alerts) Has(want *Alerts) bool {
 }
 
 // Check fails the test unless exactly what is wanted came, with equal content as far as both know it.
-func (a *Alerts) Check(t *testing.T, want *Alerts) {
+func (a *Alerts) Check(t testing.TB, want *Alerts) {
 	t.Helper()
 	t.Logf("%s: %d versions of alerts, %d times again, %d blind spots", a.Place, len(a.Versions), a.Repeats, a.BlindSpots)
 	if diff := cmp.Diff(want.brief(), a.brief()); diff != "" {

@@ -10,7 +10,7 @@ import (
 )
 
 // Chance draws the moments of a test from a seed that it prints. GATEWATCH_SEED repeats a run, as far as processes can.
-func Chance(t *testing.T) *rand.Rand {
+func Chance(t testing.TB) *rand.Rand {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	if given := os.Getenv("GATEWATCH_SEED"); given != "" {

@@ -16,7 +16,7 @@ type Section = map[string]any
 
 // NewConfig reads topic through the broker at an address and delivers to alerts.jsonl beside the configuration. It knows the
 // places of the telemetry that tests generate.
-func NewConfig(t *testing.T, broker, topic string) Config {
+func NewConfig(t testing.TB, broker, topic string) Config {
 	t.Helper()
 	databases, err := Databases()
 	must(t, err)
@@ -64,7 +64,7 @@ func Databases() ([]string, error) {
 
 // Proxy stands between the broker and the clients that are given its address, until the test ends: they get that address
 // from the broker too and know no way around it. There are proxies 1 and 2.
-func (k *Kafka) Proxy(t *testing.T, number int) *sinktest.Proxy {
+func (k *Kafka) Proxy(t testing.TB, number int) *sinktest.Proxy {
 	t.Helper()
 	return sinktest.NewProxyAt(t, address127(k.port+7+number), address127(k.port+5+number))
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // ReadFile reads what file sinks wrote; a line that is not complete yet is left out.
-func ReadFile(t *testing.T, place string, paths ...string) *Alerts {
+func ReadFile(t testing.TB, place string, paths ...string) *Alerts {
 	t.Helper()
 	found := NewAlerts(place)
 	for _, path := range paths {
@@ -32,7 +32,7 @@ func ReadFile(t *testing.T, place string, paths ...string) *Alerts {
 }
 
 // ReadTopic reads what a Kafka sink produced, partition by partition. While the topic is missing it is empty.
-func (k *Kafka) ReadTopic(t *testing.T, ctx context.Context, place, topic string) *Alerts {
+func (k *Kafka) ReadTopic(t testing.TB, ctx context.Context, place, topic string) *Alerts {
 	t.Helper()
 	found := NewAlerts(place)
 	partitions, err := kafka.DefaultDialer.LookupPartitions(ctx, "tcp", k.Plain(), topic)
@@ -74,7 +74,7 @@ func (k *Kafka) readPartition(ctx context.Context, topic string, partition int, 
 
 // ReadClickHouse reads the alerts in a database of the server at an address, which collapses what came again. While the table
 // is missing it is empty.
-func ReadClickHouse(t *testing.T, ctx context.Context, place, address, database string) *Alerts {
+func ReadClickHouse(t testing.TB, ctx context.Context, place, address, database string) *Alerts {
 	t.Helper()
 	db := clickhouse.OpenDB(&clickhouse.Options{
 		Addr: []string{address}, Auth: clickhouse.Auth{Database: database, Username: User, Password: Password},
@@ -98,7 +98,7 @@ func ReadClickHouse(t *testing.T, ctx context.Context, place, address, database 
 }
 
 // UntilHas waits until a place has all that is wanted.
-func UntilHas(t *testing.T, ctx context.Context, want *Alerts, read func() *Alerts) {
+func UntilHas(t testing.TB, ctx context.Context, want *Alerts, read func() *Alerts) {
 	t.Helper()
 	var got *Alerts
 	defer func() {

@@ -44,7 +44,7 @@ func sample(line, name string) (float64, bool) {
 }
 
 // UntilMetric waits until the metric has a value that is good enough.
-func (s *Service) UntilMetric(t *testing.T, ctx context.Context, name string, enough func(float64) bool) {
+func (s *Service) UntilMetric(t testing.TB, ctx context.Context, name string, enough func(float64) bool) {
 	t.Helper()
 	Until(t, ctx, fmt.Sprintf("%s of %s", name, s.Name), func() bool {
 		s.MustRun(t)
@@ -54,7 +54,7 @@ func (s *Service) UntilMetric(t *testing.T, ctx context.Context, name string, en
 }
 
 // Until asks again and again until done is true: nothing says when a process of its own has come so far.
-func Until(t *testing.T, ctx context.Context, what string, done func() bool) {
+func Until(t testing.TB, ctx context.Context, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

@@ -33,7 +33,7 @@ type process struct {
 
 // NewService writes the configuration for "gatewatch COMMAND"; section http is added to it. At the end of the test a
 // process that still runs is killed, and if the test has failed the end of the log is shown and the folder kept.
-func NewService(t *testing.T, binary, command, name string, c Config) *Service {
+func NewService(t testing.TB, binary, command, name string, c Config) *Service {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "gatewatch-"+name+"-")
 	must(t, err)
@@ -46,7 +46,7 @@ func NewService(t *testing.T, binary, command, name string, c Config) *Service {
 	return s
 }
 
-func (s *Service) cleanUp(t *testing.T) {
+func (s *Service) cleanUp(t testing.TB) {
 	if s.Running() {
 		_ = s.process.Process.Kill()
 		<-s.process.ended
@@ -67,7 +67,7 @@ func (s *Service) ConfigFile() string { return filepath.Join(s.Dir, "gatewatch.y
 func (s *Service) Path(name string) string { return filepath.Join(s.Dir, name) }
 
 // Start begins a new life. It waits for nothing.
-func (s *Service) Start(t *testing.T) {
+func (s *Service) Start(t testing.TB) {
 	t.Helper()
 	log, err := os.OpenFile(s.Path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(t, err)
@@ -103,7 +103,7 @@ func (s *Service) Running() bool {
 func (s *Service) PID() int { return s.process.Process.Pid }
 
 // MustRun fails the test if the process has ended by itself.
-func (s *Service) MustRun(t *testing.T) {
+func (s *Service) MustRun(t testing.TB) {
 	t.Helper()
 	if !s.Running() {
 		t.Fatalf("%s has ended by itself: %v", s.Name, s.process.err)
@@ -111,7 +111,7 @@ func (s *Service) MustRun(t *testing.T) {
 }
 
 // Kill ends the process as a power cut would, and waits for its end.
-func (s *Service) Kill(t *testing.T) {
+func (s *Service) Kill(t testing.TB) {
 	t.Helper()
 	s.MustRun(t)
 	s.signal(t, syscall.SIGKILL)
@@ -119,20 +119,20 @@ func (s *Service) Kill(t *testing.T) {
 }
 
 // Pause stops the process where it is, until Resume.
-func (s *Service) Pause(t *testing.T) {
+func (s *Service) Pause(t testing.TB) {
 	t.Helper()
 	s.MustRun(t)
 	s.control(t, "-STOP")
 }
 
 // Resume lets a paused process go on.
-func (s *Service) Resume(t *testing.T) {
+func (s *Service) Resume(t testing.TB) {
 	t.Helper()
 	s.control(t, "-CONT")
 }
 
 // Stop asks the process to end, as an orchestrator does; it must have done so with status 0 within a minute.
-func (s *Service) Stop(t *testing.T) {
+func (s *Service) Stop(t testing.TB) {
 	t.Helper()
 	s.MustRun(t)
 	s.signal(t, syscall.SIGTERM)
@@ -146,7 +146,7 @@ func (s *Service) Stop(t *testing.T) {
 	}
 }
 
-func (s *Service) signal(t *testing.T, signal syscall.Signal) {
+func (s *Service) signal(t testing.TB, signal syscall.Signal) {
 	t.Helper()
 	if err := s.process.Process.Signal(signal); err != nil {
 		t.Fatalf("send %v to %s: %v", signal, s.Name, err)
@@ -154,7 +154,7 @@ func (s *Service) signal(t *testing.T, signal syscall.Signal) {
 }
 
 // control sends what package syscall does not know on every system.
-func (s *Service) control(t *testing.T, signal string) {
+func (s *Service) control(t testing.TB, signal string) {
 	t.Helper()
 	if output, err := exec.CommandContext(t.Context(), "kill", signal, strconv.Itoa(s.PID())).CombinedOutput(); err != nil {
 		t.Fatalf("send %s to %s: %v: %s", signal, s.Name, err, output)
@@ -189,7 +189,7 @@ var ports struct {
 	given map[string]bool
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	ports.Lock()
 	defer ports.Unlock()
@@ -206,7 +206,7 @@ func freeAddress(t *testing.T) string {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

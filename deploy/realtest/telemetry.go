@@ -16,7 +16,7 @@ import (
 // Telemetry is traffic that began 36 hours ago: duration of it with every kind of misuse, each as often as told, and none of
 // it late. After that come harmless calls of many clients, 192 in number and later than all windows: they are in every
 // partition, whatever it is keyed by, and let every episode end.
-func Telemetry(t *testing.T, duration time.Duration, each int) [][]byte {
+func Telemetry(t testing.TB, duration time.Duration, each int) [][]byte {
 	t.Helper()
 	c := traffic.DefaultConfig()
 	c.Start = time.Now().Add(-36 * time.Hour).Truncate(time.Second).UTC()
@@ -39,7 +39,7 @@ func Telemetry(t *testing.T, duration time.Duration, each int) [][]byte {
 
 // Replay is what gatewatch finds in the lines without any interruption, with the rules and places of the configuration. It
 // reads a file for each partition: events of one instant are taken in the order of their partitions.
-func Replay(t *testing.T, binary, config string, lines [][]byte, partitions int) *Alerts {
+func Replay(t testing.TB, binary, config string, lines [][]byte, partitions int) *Alerts {
 	t.Helper()
 	arguments := append([]string{"replay", "--config", config}, writePartitions(t, lines, partitions)...)
 	command := exec.CommandContext(t.Context(), binary, arguments...)
@@ -61,7 +61,7 @@ func Replay(t *testing.T, binary, config string, lines [][]byte, partitions int)
 }
 
 // writePartitions writes the lines of each partition to a file; the names sort as the partitions do.
-func writePartitions(t *testing.T, lines [][]byte, partitions int) (paths []string) {
+func writePartitions(t testing.TB, lines [][]byte, partitions int) (paths []string) {
 	t.Helper()
 	contents := make([]bytes.Buffer, partitions)
 	for i, line := range lines {

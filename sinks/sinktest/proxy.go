@@ -30,13 +30,13 @@ const (
 )
 
 // NewProxy listens on a free port of 127.0.0.1 until the test ends.
-func NewProxy(t *testing.T, upstream string) *Proxy {
+func NewProxy(t testing.TB, upstream string) *Proxy {
 	t.Helper()
 	return NewProxyAt(t, "127.0.0.1:0", upstream)
 }
 
 // NewProxyAt listens on a certain address until the test ends.
-func NewProxyAt(t *testing.T, address, upstream string) *Proxy {
+func NewProxyAt(t testing.TB, address, upstream string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -80,7 +80,7 @@ func (f *fleet) untilOwned(t *testing.T, names ...string) {
 }
 
 // told is what the files of all instances have together.
-func (f *fleet) told(t *testing.T) *realtest.Alerts {
+func (f *fleet) told(t testing.TB) *realtest.Alerts {
 	var paths []string
 	for _, name := range f.instances {
 		paths = append(paths, f.services[name].Path("alerts.jsonl"))
@@ -88,14 +88,14 @@ func (f *fleet) told(t *testing.T) *realtest.Alerts {
 	return realtest.ReadFile(t, "the files of all instances", paths...)
 }
 
-func (f *fleet) inClickHouse(t *testing.T) *realtest.Alerts {
+func (f *fleet) inClickHouse(t testing.TB) *realtest.Alerts {
 	return realtest.ReadClickHouse(t, f.ctx, "ClickHouse", clickHouse, f.name)
 }
 
 // finish waits until everything is told, ends all processes in order, and compares.
 func (f *fleet) finish(t *testing.T) {
 	t.Helper()
-	for _, read := range []func(*testing.T) *realtest.Alerts{f.told, f.inClickHouse} {
+	for _, read := range []func(testing.TB) *realtest.Alerts{f.told, f.inClickHouse} {
 		realtest.UntilHas(t, f.ctx, f.want, func() *realtest.Alerts { return read(t) })
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.services)) {
