@@ -160,25 +160,31 @@ func (l *lane) entities(all []*entity) []*entity {
 	return all
 }
 
-// saveSome encodes up to n entities that are still to be encoded, and reports whether that were the last ones.
-func (l *lane) saveSome(n int) (finished bool) {
+// skips is how many entities that need no encoding are passed over in the time that encoding one takes.
+const skips = 16
+
+// saveSome goes on with the entities that are still to be encoded and reports whether that were the last ones. The budget is in
+// parts of an entity, of which encoding one takes skips; what it leaves of the budget is returned.
+func (l *lane) saveSome(budget int) (left int, finished bool) {
 	s := &l.saving
-	for ; len(s.todo) > 0 && n > 0; n-- {
+	for len(s.todo) > 0 && budget > 0 {
 		last := len(s.todo) - 1
 		e := s.todo[last]
 		s.todo[last], s.todo = nil, s.todo[:last]
+		budget--
 		if e.saved != s.epoch && e.key != (entityKey{}) {
 			l.save(e)
+			budget -= skips - 1
 		}
 	}
 	if len(s.todo) > 0 {
-		return false
+		return budget, false
 	}
 	if s.active {
 		l.endChunk()
 		s.active = false
 	}
-	return true
+	return budget, true
 }
 
 // save encodes an entity as it is now.
@@ -233,15 +239,15 @@ func (e *Engine) Cut() Cut {
 	return c
 }
 
-// Save encodes up to n entities and returns the chunks that are complete, and whether the checkpoint that [Engine.Cut] has
+// Save encodes up to n entities, passes over those that need it no more, and returns the chunks that are complete, and whether the checkpoint that [Engine.Cut] has
 // begun is. It works in the goroutine of its caller alone: to share a few milliseconds with others, it would have to wait its turn
 // behind whatever reads and decodes.
 func (e *Engine) Save(n int) (chunks []Chunk, finished bool, err error) {
 	finished = true
+	budget, done := n*skips, false
 	for i, l := range e.lanes {
-		before := len(l.saving.todo)
-		finished = l.saveSome(n) && finished
-		n -= before - len(l.saving.todo)
+		budget, done = l.saveSome(budget)
+		finished = finished && done
 		for _, c := range l.saving.done {
 			c.Lane = i
 			chunks = append(chunks, c)

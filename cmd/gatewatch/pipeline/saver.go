@@ -120,7 +120,7 @@ func (s *saver) step(ctx context.Context) error {
 	switch {
 	case took > 2*pauseGoal && s.pace > 64:
 		s.pace /= 2
-	case took < pauseGoal/2 && !finished && s.pace < 1<<16:
+	case took < pauseGoal/2 && !finished && s.pace < 1<<13:
 		s.pace *= 2
 	}
 	if len(chunks) > 0 {
