@@ -110,6 +110,7 @@ write_config() {
 		group.min.session.timeout.ms=1000
 		broker.session.timeout.ms=2000
 		broker.heartbeat.interval.ms=500
+		log.cleaner.backoff.ms=1000
 
 		ssl.keystore.type=PEM
 		ssl.keystore.location=$dir/tls/server.keystore.pem
