@@ -14,7 +14,7 @@ import (
 )
 
 // memory is the most that gatewatch may ever have held in memory while two of its destinations were away.
-const memory = 400 << 20
+const memory = 512 << 20
 
 // TestDestinationsDown keeps ClickHouse and the topic of alerts away during all the telemetry and over a kill. The file
 // gets everything meanwhile, and the others everything in the same order afterwards.
