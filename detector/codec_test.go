@@ -21,6 +21,8 @@ rules:
   - {id: travel, title: t, detect: travel, by: client_id}
   - {id: simultaneous, title: t, detect: simultaneous, by: client_id, across: country}
   - {id: off-hours, title: t, detect: off_hours, by: client_id, learn: {min_events: 5, min_days: 2}, new: country}
+  - {id: new-country, title: t, detect: new_value, by: client_id, value: country, learn: {min_events: 5, min_days: 2}}
+  - {id: new-address, title: t, detect: new_value, by: client_id, value: source_ip, learn: {min_events: 5, min_days: 2}, max: 3}
   - id: workflow
     title: t
     detect: workflow

@@ -2,6 +2,7 @@ package detector
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/detector/wire"
@@ -25,14 +26,15 @@ type habitValue struct {
 	usual   bool
 }
 
-// maxHabitValues bounds what is remembered; the value that was not seen for longest goes first.
+// maxHabitValues bounds what is remembered of hours and places.
 const maxHabitValues = 32
 
-// see notes the value on the given day (days since 1970) and reports whether it was usual before.
-func (h *habit) see(value uint32, day uint16, learning bool, learn rules.Learning) (usual bool) {
+// see notes the value on the given day (days since 1970) and reports whether it was usual before. Of more than most values the one
+// that was not seen for longest goes first.
+func (h *habit) see(value uint32, day uint16, learning bool, learn rules.Learning, most int) (usual bool) {
 	v := h.find(value)
 	if v == nil {
-		v = h.add(value, day)
+		v = h.add(value, day, most)
 	} else if v.lastDay < day {
 		v.lastDay = day
 		v.days += b2u(v.days < 255)
@@ -57,8 +59,8 @@ func (h *habit) find(value uint32) *habitValue {
 	return nil
 }
 
-func (h *habit) add(value uint32, day uint16) *habitValue {
-	if len(h.values) < maxHabitValues {
+func (h *habit) add(value uint32, day uint16, most int) *habitValue {
+	if len(h.values) < most {
 		h.values = append(h.values, habitValue{value: value, lastDay: day, days: 1})
 		return &h.values[len(h.values)-1]
 	}
@@ -97,6 +99,39 @@ func (h *history) see(day uint16) {
 // enough reports whether the history before today suffices to call something unusual.
 func (h *history) enough(learn rules.Learning) bool {
 	return int(h.events) >= learn.MinEvents && int(h.days) >= learn.MinDays
+}
+
+// An entity's habits are remembered for 90 days without an event once there are enough of them, and before for a week for
+// each day on which it was seen: what comes once, as most of a flood does, does not stay for a season.
+const (
+	forgetAfter    = 90 * 24 * 3600 * 1000
+	forgetNewAfter = 7 * 24 * 3600 * 1000
+)
+
+func (h *history) rememberedFor(learn rules.Learning) event.Time {
+	if h.enough(learn) {
+		return forgetAfter
+	}
+	return min(forgetAfter, forgetNewAfter*event.Time(max(1, h.days)))
+}
+
+// explain says how much is known.
+func (h *history) explain(learn rules.Learning) string {
+	have := fmt.Sprintf("%s on %s of history", one(int(h.events), "request", "requests"), count(int(h.days), "day"))
+	if h.enough(learn) {
+		return have
+	}
+	return fmt.Sprintf("%s, too little to judge: that takes %s on %s", have, one(learn.MinEvents, "request", "requests"), count(learn.MinDays, "day"))
+}
+
+func (h *history) appendBinary(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(h.events))
+	b = binary.AppendUvarint(b, uint64(h.lastDay))
+	return binary.AppendUvarint(b, uint64(h.days))
+}
+
+func (h *history) read(r *wire.Reader) {
+	*h = history{events: uint32(r.Uvarint()), lastDay: uint16(r.Uvarint()), days: uint16(r.Uvarint())}
 }
 
 func dayOf(t event.Time) uint16 { return uint16(max(0, t/(24*3600*1000))) }

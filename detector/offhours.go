@@ -23,7 +23,7 @@ import (
 // Hours are learned as hours of the day in the rule's time zone; the hours next to a usual one are usual too. Nothing is
 // unusual before the entity has the minimum of events and of days with activity. How values become usual, and why an
 // intruder cannot make his own so, stands at [habit]. An event without a place is never from a new one. An entity that does
-// not come again is forgotten after 90 days, or sooner while it is new, see [offHoursState.rememberedFor].
+// not come again is forgotten after 90 days, or sooner while it is new, see [history.rememberedFor].
 type offHours struct {
 	rule  *rules.Rule
 	spec  *rules.OffHours
@@ -81,18 +81,10 @@ func (d *offHours) explain(known state, _ event.Time) explanation {
 		x.Detail["newest"] = alert.Time(s.newest)
 	}
 	if d.spec.Declared == nil || d.place != (event.Field{}) {
-		parts = append(parts, s.explainHistory(enough))
+		parts = append(parts, s.known.explain(d.spec.Learn))
 	}
 	x.Summary = strings.Join(parts, "; ")
 	return x
-}
-
-func (s *offHoursState) explainHistory(enough bool) string {
-	learn, have := s.d.spec.Learn, fmt.Sprintf("%s on %s of history", one(int(s.known.events), "request", "requests"), count(int(s.known.days), "day"))
-	if enough {
-		return have
-	}
-	return fmt.Sprintf("%s, too little to judge: that takes %s on %s", have, one(learn.MinEvents, "request", "requests"), count(learn.MinDays, "day"))
 }
 
 // explainHours names the hours in which the entity comes. The hours next to them are not unusual either.
@@ -204,7 +196,7 @@ func (s *offHoursState) offHours(t event.Time, day uint16, experienced bool) boo
 	}
 	hour := uint32(local.Hour())
 	usual := s.hours.usual(hour) || s.hours.usual((hour+1)%24) || s.hours.usual((hour+23)%24)
-	s.hours.see(hour, day, !experienced, s.d.spec.Learn)
+	s.hours.see(hour, day, !experienced, s.d.spec.Learn, maxHabitValues)
 	return experienced && !usual
 }
 
@@ -217,7 +209,7 @@ func (s *offHoursState) newPlace(e *event.Event, day uint16, experienced bool) (
 	if place == "" {
 		return "", false
 	}
-	usual := s.places.see(uint32(xxh3.HashString(place)), day, !experienced, s.d.spec.Learn)
+	usual := s.places.see(uint32(xxh3.HashString(place)), day, !experienced, s.d.spec.Learn, maxHabitValues)
 	return place, experienced && !usual
 }
 
@@ -229,25 +221,11 @@ func (s *offHoursState) touch() int {
 	return n
 }
 
-// An entity's habits are remembered for 90 days without an event once there are enough of them, and before for a week for
-// each day on which it was seen: what comes once, as most of a flood does, does not stay for a season.
-const (
-	forgetAfter    = 90 * 24 * 3600 * 1000
-	forgetNewAfter = 7 * 24 * 3600 * 1000
-)
-
-func (s *offHoursState) rememberedFor() event.Time {
-	if s.known.enough(s.d.spec.Learn) {
-		return forgetAfter
-	}
-	return min(forgetAfter, forgetNewAfter*event.Time(max(1, s.known.days)))
-}
-
 func (s *offHoursState) idle(now event.Time) bool {
 	if s.d.spec.Declared != nil && s.d.place == (event.Field{}) {
 		return true
 	}
-	return now-s.newest > s.rememberedFor()
+	return now-s.newest > s.known.rememberedFor(s.d.spec.Learn)
 }
 
 func (s *offHoursState) size() int {
@@ -275,9 +253,7 @@ const offHoursVersion = 1
 
 func (s *offHoursState) appendBinary(b []byte) ([]byte, error) {
 	b = append(b, offHoursVersion)
-	b = binary.AppendUvarint(b, uint64(s.known.events))
-	b = binary.AppendUvarint(b, uint64(s.known.lastDay))
-	b = binary.AppendUvarint(b, uint64(s.known.days))
+	b = s.known.appendBinary(b)
 	b = binary.AppendVarint(b, int64(s.newest))
 	b = s.hours.appendBinary(b)
 	return s.places.appendBinary(b), nil
@@ -286,7 +262,9 @@ func (s *offHoursState) appendBinary(b []byte) ([]byte, error) {
 func (d *offHours) decode(b []byte, _ *interner) (state, []byte, error) {
 	r := wire.Reader{Rest: b}
 	r.Version("off_hours", offHoursVersion)
-	s := &offHoursState{d: d, known: history{uint32(r.Uvarint()), uint16(r.Uvarint()), uint16(r.Uvarint())}, newest: event.Time(r.Varint())}
+	s := &offHoursState{d: d}
+	s.known.read(&r)
+	s.newest = event.Time(r.Varint())
 	s.hours.read(&r)
 	s.places.read(&r)
 	return s, r.Rest, r.Err

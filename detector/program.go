@@ -101,6 +101,8 @@ func newDetection(r *rules.Rule, o Options) detection {
 		return newSimultaneous(r, d)
 	case *rules.OffHours:
 		return newOffHours(r, d)
+	case *rules.NewValue:
+		return newNewValue(r, d)
 	case *rules.Workflow:
 		return newWorkflow(r, d)
 	}

@@ -100,6 +100,8 @@ func readValue(d Detection, e *event.Event) string {
 		if d.NewPlace != event.NoField {
 			return readField(event.FieldOf(d.NewPlace), e)
 		}
+	case *NewValue:
+		return readField(d.Value, e)
 	case *Workflow:
 		if symbol, ok := d.Automaton.Symbol(e); ok {
 			return "step=" + d.Automaton.StepName(symbol)
@@ -130,6 +132,10 @@ func notes(r *Rule, e *event.Event) []string {
 	case *Simultaneous:
 		if readField(event.FieldOf(d.Across), e) == "" {
 			list = append(list, fmt.Sprintf("the %s of the source address is not known: the rule is blind to this event", event.FieldOf(d.Across)))
+		}
+	case *NewValue:
+		if readField(d.Value, e) == "" {
+			list = append(list, fmt.Sprintf("the event has no %s: it is never new", d.Value))
 		}
 	case *OffHours:
 		if d.NewPlace != event.NoField && readField(event.FieldOf(d.NewPlace), e) == "" {

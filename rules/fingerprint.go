@@ -38,6 +38,8 @@ func appendDetection(b []byte, d Detection) []byte {
 		return d.appendTo(b)
 	case *OffHours:
 		return d.appendTo(b)
+	case *NewValue:
+		return d.appendTo(b)
 	case *Workflow:
 		return d.Automaton.AppendFingerprint(b)
 	}

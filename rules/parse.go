@@ -113,13 +113,14 @@ func kindKeys() map[string][]string {
 		"travel":       travelKeys,
 		"simultaneous": simultaneousKeys,
 		"off_hours":    offHoursKeys,
+		"new_value":    newValueKeys,
 		"workflow":     workflowKeys,
 	}
 }
 
 // Kinds lists the kinds of detection in the order of the documentation.
 func Kinds() []string {
-	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "workflow"}
+	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow"}
 }
 
 // readRule reads one rule. The rule is of use only when nothing was reported.
@@ -336,6 +337,8 @@ func (r *reader) detection(kind string, o object, rule *Rule) Detection {
 		return r.simultaneous(o, rule)
 	case "off_hours":
 		return r.offHours(o)
+	case "new_value":
+		return r.newValue(o, rule)
 	case "workflow":
 		return parseWorkflow(r, o, rule)
 	}

@@ -50,7 +50,7 @@ const (
 )
 
 // Detection is the part of a rule that only its kind of detection has: one of *Distinct, *Rate, *Travel, *Simultaneous,
-// *OffHours and *Workflow.
+// *OffHours, *NewValue and *Workflow.
 type Detection interface {
 	// Kind is the word after "detect:".
 	Kind() string

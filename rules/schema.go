@@ -133,6 +133,8 @@ func kindSchema(kind string) schema {
 		required = []string{"count", "window", "limit"}
 	case "rate":
 		required = []string{"window", "limit"}
+	case "new_value":
+		required = []string{"value"}
 	case "workflow":
 		required = []string{"steps", "workflows", "guard"}
 	}
@@ -181,6 +183,8 @@ func kindProperties(kind string) schema {
 			"limit": within(1, 15), "alternations": within(1, 64), "ignore": ref("ignore")}
 	case "off_hours":
 		return offHoursSchema()
+	case "new_value":
+		return schema{"value": described(ref("field"), "whose values are learned for each entity"), "learn": learnSchema(), "max": within(1, maxLearned)}
 	}
 	return workflowSchema()
 }
@@ -189,10 +193,14 @@ func offHoursSchema() schema {
 	return schema{
 		"hours":     oneOrMany(schema{"type": "string", "pattern": `^\d\d:\d\d *- *\d\d:\d\d$`}),
 		"days":      oneOrMany(schema{"type": "string", "pattern": "^" + anyCase(dayNames...) + "(-" + anyCase(dayNames...) + ")?$"}),
-		"learn":     closed(schema{"min_events": within(1, 1_000_000), "min_days": within(1, 90)}),
+		"learn":     learnSchema(),
 		"new":       schema{"enum": []string{"country", "asn"}},
 		"time_zone": schema{"type": "string", "minLength": 1, "not": schema{"const": "Local"}, "description": "IANA name such as Europe/Berlin"},
 	}
+}
+
+func learnSchema() schema {
+	return closed(schema{"min_events": within(1, 1_000_000), "min_days": within(1, 90)})
 }
 
 func workflowSchema() schema {
