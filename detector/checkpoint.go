@@ -239,9 +239,9 @@ func (e *Engine) Cut() Cut {
 	return c
 }
 
-// Save encodes up to n entities, passes over those that need it no more, and returns the chunks that are complete, and whether the checkpoint that [Engine.Cut] has
-// begun is. It works in the goroutine of its caller alone: to share a few milliseconds with others, it would have to wait its turn
-// behind whatever reads and decodes.
+// Save encodes up to n entities, passing over those that need it no more, and returns the chunks that are complete, and whether
+// the checkpoint that [Engine.Cut] has begun is. It works in the goroutine of its caller alone: to share a few milliseconds with
+// others, it would have to wait its turn behind whatever reads and decodes.
 func (e *Engine) Save(n int) (chunks []Chunk, finished bool, err error) {
 	finished = true
 	budget, done := n*skips, false

@@ -324,3 +324,45 @@ func FuzzRestore(f *testing.F) {
 		restored.Flush()
 	})
 }
+
+// A step of a checkpoint is as long as what it encodes: entities that were encoded because they changed are passed over quickly,
+// but not for nothing, and the others are not encoded at once because those were quick.
+func TestSaveIsBounded(t *testing.T) {
+	const entities = 160
+	steps := func(changed int) (n int) {
+		e := New(parseRules(t, []byte(everyKind)), Options{Disorder: time.Second, Lanes: 1, Workers: 1})
+		var events []event.Event
+		call := func(client string, after event.Time) {
+			at := event.Time(1_700_000_000_000)
+			if len(events) > 0 {
+				at = events[len(events)-1].Time + after
+			}
+			events = append(events, event.Event{Time: at, Offset: int64(len(events)), ClientID: client, Method: "GET", Path: "/", Route: "/", Status: 200})
+		}
+		push := func(clients int) {
+			from := len(events)
+			for i := range clients {
+				call(fmt.Sprint("client-", i), 1)
+			}
+			call("last", 5000) // lets the others pass the watermark
+			e.Push(e.NewPreparer().Prepare(&event.Batch{First: int64(from), Next: int64(len(events)), Events: slices.Clone(events[from:])}))
+			e.Advance()
+		}
+		push(entities)
+		e.Cut()
+		push(changed)
+		for finished := false; !finished; n++ {
+			var err error
+			if _, finished, err = e.Save(1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return n
+	}
+	if n := steps(0); n < entities || n > entities+1 {
+		t.Errorf("%d steps to encode %d entities one by one", n, entities)
+	}
+	if n := steps(entities); n < entities/skips || n > entities/skips+2 {
+		t.Errorf("%d steps to pass over %d entities", n, entities)
+	}
+}

@@ -3,7 +3,6 @@ package detector
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/zeebo/xxh3"
 
@@ -78,29 +77,6 @@ func (d *distinct) explain(known state, now event.Time) explanation {
 
 func onlyReads(evidence []alert.Evidence) bool {
 	return !slices.ContainsFunc(evidence, func(e alert.Evidence) bool { return e.Method != "GET" && e.Method != "HEAD" })
-}
-
-// plural names the values of a field in a sentence.
-func plural(f event.Field) string {
-	switch f.Kind() {
-	case event.PathParam:
-		return "objects"
-	case event.Subject:
-		return "subjects"
-	case event.SourceIP:
-		return "addresses"
-	case event.Country:
-		return "countries"
-	case event.City:
-		return "cities"
-	case event.ASN:
-		return "networks"
-	case event.ClientID:
-		return "clients"
-	case event.TokenID:
-		return "tokens"
-	}
-	return strings.ReplaceAll(f.String(), "_", " ") + "s"
 }
 
 type distinctState struct {

@@ -3,6 +3,7 @@ package detector
 import (
 	"encoding/binary"
 	"fmt"
+	"unsafe"
 
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/detector/wire"
@@ -29,50 +30,71 @@ type habitValue struct {
 // maxHabitValues bounds what is remembered of hours and places.
 const maxHabitValues = 32
 
-// see notes the value on the given day (days since 1970) and reports whether it was usual before. Of more than most values the one
-// that was not seen for longest goes first.
-func (h *habit) see(value uint32, day uint16, learning bool, learn rules.Learning, most int) (usual bool) {
-	v := h.find(value)
-	if v == nil {
-		v = h.add(value, day, most)
-	} else if v.lastDay < day {
+// see notes the value on the given day (days since 1970). It returns where the value stands, whether it was not remembered
+// before, and whether it was usual. At most most values are remembered.
+func (h *habit) see(value uint32, day uint16, learning bool, learn rules.Learning, most int) (at int, added, usual bool) {
+	at = h.find(value)
+	if added = at < 0; added {
+		at = h.add(value, day, most)
+	}
+	v := &h.values[at]
+	if v.lastDay < day {
 		v.lastDay = day
 		v.days += b2u(v.days < 255)
 	}
 	usual = v.usual
 	v.usual = usual || learning || int(v.days) >= learn.MinDays
-	return usual
+	return at, added, usual
 }
 
 // usual reports whether the value is usual.
 func (h *habit) usual(value uint32) bool {
-	v := h.find(value)
-	return v != nil && v.usual
+	at := h.find(value)
+	return at >= 0 && h.values[at].usual
 }
 
-func (h *habit) find(value uint32) *habitValue {
+func (h *habit) find(value uint32) int {
 	for i := range h.values {
 		if h.values[i].value == value {
-			return &h.values[i]
+			return i
 		}
 	}
-	return nil
+	return -1
 }
 
-func (h *habit) add(value uint32, day uint16, most int) *habitValue {
+// add returns where the new value stands. When there are most already, one that is not usual goes before one that is, and among
+// them the one that was not seen for longest: what an intruder brings does not push out what is usual.
+func (h *habit) add(value uint32, day uint16, most int) int {
 	if len(h.values) < most {
 		h.values = append(h.values, habitValue{value: value, lastDay: day, days: 1})
-		return &h.values[len(h.values)-1]
+		return len(h.values) - 1
 	}
 	stale := 0
 	for i := range h.values {
-		if h.values[i].lastDay < h.values[stale].lastDay {
+		if h.values[i].staler(h.values[stale]) {
 			stale = i
 		}
 	}
 	h.values[stale] = habitValue{value: value, lastDay: day, days: 1}
-	return &h.values[stale]
+	return stale
 }
+
+func (v habitValue) staler(than habitValue) bool {
+	if v.usual != than.usual {
+		return than.usual
+	}
+	return v.lastDay < than.lastDay
+}
+
+// touch reads what the next look-up will read first; the result means nothing.
+func (h *habit) touch() int {
+	if len(h.values) == 0 {
+		return 0
+	}
+	return int(h.values[0].days)
+}
+
+func (h *habit) size() int { return room(len(h.values)) * int(unsafe.Sizeof(habitValue{})) }
 
 func b2u(b bool) uint8 {
 	if b {

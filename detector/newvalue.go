@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unsafe"
 
 	"github.com/zeebo/xxh3"
@@ -23,8 +24,8 @@ import (
 // family counts, so that a new version is not new. Of scopes each counts by itself. An event without the value is never a
 // finding.
 //
-// At most Max values of an entity are remembered; the one not seen for longest is forgotten first. An entity that had more
-// than that while it was learned has no habit to judge by, and is never a finding. What comes later cannot switch that on.
+// At most Max values of an entity are remembered. An entity that had more than that while it was learned has no habit to judge
+// by, and is never a finding. What comes later cannot switch that on, nor push out what is usual while others can go.
 // An entity that does not come again is forgotten after 90 days, or sooner while it is new.
 type newValue struct {
 	rule *rules.Rule
@@ -43,25 +44,23 @@ func (d *newValue) describe(a *alert.Alert, s state, f finding) {
 		return
 	}
 	field := d.spec.Value.String()
-	a.Observed.Unit = "requests with a new " + spaced(field)
-	a.Observed.Detail = map[string]any{"new_" + field: v.value, "usual": v.usual, "days_of_history": v.days}
-	a.Summary = fmt.Sprintf("%s used the %s %s, which is new to it; %s %s before", a.Entity.ID, spaced(field), v.value, d.before(v), one(v.days, "day", "days"))
+	a.Observed.Unit = "requests with a new " + singular(d.spec.Value)
+	a.Observed.Detail = map[string]any{"new_" + field: v.value, "usual": v.usual, "usual_values": v.values, "days_of_history": v.days}
+	a.Summary = fmt.Sprintf("%s used the %s %s, which is new to it; %s %s before", a.Entity.ID, singular(d.spec.Value), v.value, v.before(), one(v.days, "day", "days"))
 }
 
 // before says what was usual until then, up to three values.
-func (d *newValue) before(v novelty) string {
-	switch n := len(v.usual); {
+func (v novelty) before() string {
+	switch n := v.values; {
 	case n == 0:
 		return "none was usual in the"
 	case n > 3:
-		return fmt.Sprintf("%s and %d others were usual in the", strings.Join(v.usual[:3], ", "), n-3)
+		return fmt.Sprintf("%s and %s were usual in the", strings.Join(v.usual[:3], ", "), one(n-3, "other", "others"))
 	case n > 1:
 		return strings.Join(v.usual, ", ") + " were usual in the"
 	}
 	return v.usual[0] + " was usual in the"
 }
-
-func spaced(field string) string { return strings.ReplaceAll(field, "_", " ") }
 
 func (d *newValue) explain(known state, _ event.Time) explanation {
 	s := known.(*newValueState)
@@ -77,7 +76,7 @@ func (d *newValue) explain(known state, _ event.Time) explanation {
 	what := "no usual " + plural(d.spec.Value) + " yet"
 	switch {
 	case s.crowded:
-		what = fmt.Sprintf("more than %d %s: no habit to judge by", d.spec.Max, plural(d.spec.Value))
+		what = fmt.Sprintf("more than %s: no habit to judge by", one(d.spec.Max, singular(d.spec.Value), plural(d.spec.Value)))
 	case len(usual) > 0:
 		what = "usual " + plural(d.spec.Value) + " " + strings.Join(usual, ", ")
 	}
@@ -87,10 +86,14 @@ func (d *newValue) explain(known state, _ event.Time) explanation {
 
 // novelty is what an alert tells about the new value.
 type novelty struct {
-	value string
-	usual []string // sorted
-	days  int      // with activity before this one
+	value  string
+	usual  []string // the first of them, sorted
+	values int      // that are usual
+	days   int      // with activity before this one
 }
+
+// maxUsual is how many of the usual values an alert names.
+const maxUsual = 10
 
 type newValueState struct {
 	d       *newValue
@@ -119,7 +122,8 @@ func (s *newValueState) observe(o observation) finding {
 		return f
 	}
 	f.over, f.suspicious = true, true
-	f.detail = novelty{value: fresh, usual: s.usual(), days: before}
+	usual := slices.DeleteFunc(s.usual(), func(name string) bool { return name == fresh }) // it may have become so just now
+	f.detail = novelty{value: fresh, usual: usual[:min(len(usual), maxUsual)], values: len(usual), days: before}
 	return f
 }
 
@@ -148,13 +152,11 @@ func (s *newValueState) see(text string, day uint16, experienced bool) (fresh st
 		return ""
 	}
 	hash := uint32(xxh3.HashString(text))
-	known := s.values.find(hash) != nil
-	if !known && !experienced && len(s.values.values) == s.d.spec.Max {
-		s.crowded = true
-	}
-	usual := s.values.see(hash, day, !experienced, s.d.spec.Learn, s.d.spec.Max)
-	if !known {
-		s.name(hash, text)
+	full := len(s.values.values) == s.d.spec.Max
+	at, added, usual := s.values.see(hash, day, !experienced, s.d.spec.Learn, s.d.spec.Max)
+	if added {
+		s.crowded = s.crowded || full && !experienced
+		s.name(at, text)
 	}
 	if usual || !experienced {
 		return ""
@@ -162,21 +164,25 @@ func (s *newValueState) see(text string, day uint16, experienced bool) (fresh st
 	return shortName(text)
 }
 
-// name keeps what the value is called.
-func (s *newValueState) name(hash uint32, text string) {
-	i := slices.IndexFunc(s.values.values, func(v habitValue) bool { return v.value == hash })
-	if i == len(s.names) {
+// name keeps what the value at a place is called.
+func (s *newValueState) name(at int, text string) {
+	if at == len(s.names) {
 		s.names = append(s.names, "")
 	}
-	s.names[i] = shortName(text)
+	s.names[at] = shortName(text)
 }
 
-// shortName is a copy: the text is a part of an event's memory.
+// shortName is what a value is called where people read it, on terminals too: what the caller chose must not steer one. It is a
+// copy, because the text is a part of an event's memory.
 func shortName(text string) string {
-	if len(text) > maxName {
-		text = text[:maxName]
+	return strings.Clone(strings.Map(printable, text[:min(len(text), maxName)]))
+}
+
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return unicode.ReplacementChar
 	}
-	return strings.ToValidUTF8(strings.Clone(text), "\uFFFD")
+	return r
 }
 
 // usual lists the values that are usual, sorted.
@@ -192,11 +198,7 @@ func (s *newValueState) usual() []string {
 }
 
 func (s *newValueState) touch() int {
-	n := int(s.known.days)
-	if len(s.values.values) > 0 {
-		n += int(s.values.values[0].days)
-	}
-	return n
+	return int(s.known.days) + s.values.touch()
 }
 
 func (s *newValueState) idle(now event.Time) bool {
@@ -204,7 +206,7 @@ func (s *newValueState) idle(now event.Time) bool {
 }
 
 func (s *newValueState) size() int {
-	n := int(unsafe.Sizeof(*s)) + room(len(s.values.values))*int(unsafe.Sizeof(habitValue{})) + room(len(s.names))*int(unsafe.Sizeof(""))
+	n := int(unsafe.Sizeof(*s)) + s.values.size() + room(len(s.names))*int(unsafe.Sizeof(""))
 	for _, name := range s.names {
 		n += len(name)
 	}
@@ -218,6 +220,7 @@ func (d *newValue) appendDetail(b []byte, detail any) []byte {
 	}
 	b = wire.AppendString(b, v.value)
 	b = binary.AppendUvarint(b, uint64(v.days))
+	b = binary.AppendUvarint(b, uint64(v.values))
 	b = binary.AppendUvarint(b, uint64(len(v.usual)))
 	for _, name := range v.usual {
 		b = wire.AppendString(b, name)
@@ -229,7 +232,7 @@ func (d *newValue) readDetail(r *wire.Reader, _ *interner) any {
 	if !r.Bool() {
 		return nil
 	}
-	v := novelty{value: r.String(), days: int(r.Uvarint()), usual: []string{}}
+	v := novelty{value: r.String(), days: int(r.Uvarint()), values: int(r.Uvarint()), usual: []string{}}
 	for range r.Count(1) {
 		v.usual = append(v.usual, r.String())
 	}

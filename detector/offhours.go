@@ -209,16 +209,12 @@ func (s *offHoursState) newPlace(e *event.Event, day uint16, experienced bool) (
 	if place == "" {
 		return "", false
 	}
-	usual := s.places.see(uint32(xxh3.HashString(place)), day, !experienced, s.d.spec.Learn, maxHabitValues)
+	_, _, usual := s.places.see(uint32(xxh3.HashString(place)), day, !experienced, s.d.spec.Learn, maxHabitValues)
 	return place, experienced && !usual
 }
 
 func (s *offHoursState) touch() int {
-	n := int(s.known.days)
-	if len(s.hours.values) > 0 {
-		n += int(s.hours.values[0].days)
-	}
-	return n
+	return int(s.known.days) + s.hours.touch()
 }
 
 func (s *offHoursState) idle(now event.Time) bool {
@@ -229,7 +225,7 @@ func (s *offHoursState) idle(now event.Time) bool {
 }
 
 func (s *offHoursState) size() int {
-	return int(unsafe.Sizeof(*s)) + (room(len(s.hours.values))+room(len(s.places.values)))*int(unsafe.Sizeof(habitValue{}))
+	return int(unsafe.Sizeof(*s)) + s.hours.size() + s.places.size()
 }
 
 func (d *offHours) appendDetail(b []byte, detail any) []byte {

@@ -52,11 +52,7 @@ func (d *simultaneous) describe(a *alert.Alert, _ state, f finding) {
 		strings.Join(use.places, " and "), count(use.alternations, "alternation"), longDuration(d.rule.Window))
 }
 
-func (d *simultaneous) unit() string {
-	return map[event.FieldKind]string{event.Continent: "continents", event.Country: "countries", event.ASN: "networks"}[d.spec.Across]
-}
-
-var singular = map[event.FieldKind]string{event.Continent: "continent", event.Country: "country", event.ASN: "network"}
+func (d *simultaneous) unit() string { return plural(event.FieldOf(d.spec.Across)) }
 
 func (d *simultaneous) explain(known state, now event.Time) explanation {
 	s := known.(*simultaneousState)
@@ -76,7 +72,7 @@ func (d *simultaneous) explain(known state, now event.Time) explanation {
 		return x
 	}
 	use := s.use()
-	x.Summary = fmt.Sprintf("active in %s %s: %s, with %s %s", one(len(s.places), singular[d.spec.Across], d.unit()), in,
+	x.Summary = fmt.Sprintf("active in %s %s: %s, with %s %s", one(len(s.places), singular(event.FieldOf(d.spec.Across)), d.unit()), in,
 		strings.Join(use.places, " and "), count(use.alternations, "alternation"), limits)
 	return x
 }

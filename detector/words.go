@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatewatch/gatewatch/detector/event"
 )
 
 // number writes v for people: thousands separated, fractions only where they matter.
@@ -85,4 +87,36 @@ func byteSize(n float64) string {
 		}
 	}
 	return number(n) + " bytes"
+}
+
+// plural names the values of a field in a sentence.
+func plural(f event.Field) string {
+	switch f.Kind() {
+	case event.Country:
+		return "countries"
+	case event.City:
+		return "cities"
+	case event.SourceIP:
+		return "addresses"
+	}
+	return singular(f) + "s"
+}
+
+// singular names one value of a field in a sentence.
+func singular(f event.Field) string {
+	switch f.Kind() {
+	case event.PathParam:
+		return "object"
+	case event.SourceIP:
+		return "address"
+	case event.ASN:
+		return "network"
+	case event.ClientID:
+		return "client"
+	case event.TokenID:
+		return "token"
+	case event.Scopes:
+		return "scope"
+	}
+	return strings.ReplaceAll(f.String(), "_", " ")
 }

@@ -101,6 +101,9 @@ func readValue(d Detection, e *event.Event) string {
 			return readField(event.FieldOf(d.NewPlace), e)
 		}
 	case *NewValue:
+		if d.Value.Kind() == event.UserAgent && e.UserAgent != "" {
+			return "user_agent=" + string(event.AppendUserAgentFamily(nil, e.UserAgent)) + " without versions"
+		}
 		return readField(d.Value, e)
 	case *Workflow:
 		if symbol, ok := d.Automaton.Symbol(e); ok {

@@ -129,6 +129,13 @@ type Learning struct {
 	MinDays   int // different days with activity
 }
 
+// NewValue finds the first uses of a value by an entity that has used others for some time.
+type NewValue struct {
+	Value event.Field
+	Learn Learning
+	Max   int // values that are remembered
+}
+
 // Workflow finds guarded steps reached on a path that no known-good workflow allows.
 type Workflow struct {
 	Automaton *Automaton
@@ -148,6 +155,9 @@ func (*Simultaneous) Kind() string { return "simultaneous" }
 
 // Kind implements [Detection].
 func (*OffHours) Kind() string { return "off_hours" }
+
+// Kind implements [Detection].
+func (*NewValue) Kind() string { return "new_value" }
 
 // Kind implements [Detection].
 func (*Workflow) Kind() string { return "workflow" }
@@ -178,6 +188,9 @@ func (d *OffHours) Reads() []event.Field {
 	}
 	return []event.Field{event.FieldOf(d.NewPlace)}
 }
+
+// Reads implements [Detection].
+func (d *NewValue) Reads() []event.Field { return []event.Field{d.Value} }
 
 // Reads implements [Detection].
 func (*Workflow) Reads() []event.Field { return nil }

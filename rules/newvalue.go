@@ -15,19 +15,6 @@ const (
 	defaultLearned = 32
 )
 
-// NewValue finds the first uses of a value by an entity that has used others for some time.
-type NewValue struct {
-	Value event.Field
-	Learn Learning
-	Max   int // values that are remembered
-}
-
-// Kind implements [Detection].
-func (*NewValue) Kind() string { return "new_value" }
-
-// Reads implements [Detection].
-func (d *NewValue) Reads() []event.Field { return []event.Field{d.Value} }
-
 func (r *reader) newValue(o object, rule *Rule) Detection {
 	d := &NewValue{Learn: r.learning(o.get("learn"))}
 	if f, ok := r.field(r.need(o, "detect: new_value", "value"), "value"); ok {
