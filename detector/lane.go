@@ -213,6 +213,11 @@ func (l *lane) judge(groupIndex int, n *entity, c *cell, r *watch, f finding, no
 
 // note collects evidence of a suspicious event.
 func (ep *episode) note(f finding, o *observation) {
+	for i := range f.path {
+		ep.firstSeen = min(ep.firstSeen, event.Time(f.path[i].Time))
+		ep.collect(f.path[i])
+		ep.related.collectEvidence(&f.path[i])
+	}
 	switch {
 	case f.evidence != nil:
 		ep.collect(*f.evidence)
@@ -272,7 +277,11 @@ func (l *lane) wake(t timer, r *watch, c *cell) {
 	if !ok {
 		return
 	}
-	if f := w.wake(t.at); f.suspicious {
+	f := w.wake(t.at)
+	if f.wakeAt != 0 {
+		l.wakeAt(timer{at: f.wakeAt, group: t.group, entity: t.entity, slot: t.slot, wake: true})
+	}
+	if f.suspicious {
 		l.judge(t.group, t.entity, c, r, f, t.at, nil)
 	}
 }

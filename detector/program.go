@@ -105,6 +105,8 @@ func newDetection(r *rules.Rule, o Options) detection {
 		return newNewValue(r, d)
 	case *rules.Workflow:
 		return newWorkflow(r, d)
+	case *rules.Sequence:
+		return newSequence(r, d)
 	}
 	panic("detector: rule " + r.ID + " has an unknown detection")
 }
@@ -112,7 +114,7 @@ func newDetection(r *rules.Rule, o Options) detection {
 // ordered reports whether the detection means the order in which things happened.
 func ordered(d rules.Detection) bool {
 	switch d.(type) {
-	case *rules.Workflow, *rules.Simultaneous:
+	case *rules.Workflow, *rules.Simultaneous, *rules.Sequence:
 		return true
 	}
 	return false
