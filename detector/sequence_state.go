@@ -71,7 +71,7 @@ func (r *ring) push(t event.Time, n int) {
 
 // oldest is the n-th last time.
 func (r *ring) oldest(n int) event.Time {
-	if len(r.times) < n {
+	if n == 0 || len(r.times) < n {
 		return noTime
 	}
 	return r.times[r.head]
@@ -129,15 +129,18 @@ func (s *sequenceState) advance(place int, o observation, f finding) finding {
 	if n := s.d.times(place); n > 1 {
 		t.starts.push(start, n)
 		start = t.starts.oldest(n)
-		s.remember(place, start)
+		s.remember(place)
 	}
 	// The chain that is there already is as good as another one with the same start, and better than one with an earlier start.
-	if !s.d.live(start, o.event.Time) || start <= t.reached.start {
+	better, last := start > t.reached.start && s.d.live(start, o.event.Time), place == len(s.tracks)-1
+	if better {
+		t.reached.start = start
+	}
+	if !better && !last || !s.d.live(t.reached.start, o.event.Time) {
 		return f
 	}
-	t.reached.start = start
 	s.trace(place, o)
-	if place < len(s.tracks)-1 {
+	if !last {
 		return f
 	}
 	return s.complete(o, f)
@@ -157,16 +160,13 @@ func (s *sequenceState) source(place int, now event.Time) event.Time {
 	return now
 }
 
-// remember keeps the chain with the given start, of the step before the place, as long as it is needed.
-func (s *sequenceState) remember(place int, start event.Time) {
+// remember keeps the chain that the oldest request of the step at the place went on with.
+func (s *sequenceState) remember(place int) {
 	if place == 0 {
 		return
 	}
 	t := &s.tracks[place]
-	oldest := start
-	if oldest == noTime && len(t.starts.times) > 0 {
-		oldest = t.starts.times[0] // it is not full
-	}
+	oldest := t.starts.oldest(len(t.starts.times))
 	if previous := &s.tracks[place-1].reached; oldest != noTime && t.before.start != oldest && previous.start == oldest {
 		t.before.copy(previous)
 	}
@@ -216,7 +216,9 @@ func (s *sequenceState) complete(o observation, f finding) finding {
 			s.armed, f.wakeAt = s.due, s.due
 		}
 	}
-	last.clear()
+	if s.d.times(len(s.tracks)-1) == 1 {
+		last.clear() // of several requests any later one can be the last; a single one must go on with what is there then
+	}
 	return f
 }
 
