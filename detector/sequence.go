@@ -165,8 +165,8 @@ func (d *sequence) passage(c *chain) passage {
 	return p
 }
 
-// finding takes the evidence of a complete chain apart. Its last piece is the event itself, unless waited says that the event
-// was some time ago.
+// finding takes the evidence of a complete chain apart. Its last piece is left out when it is the event that led to the finding,
+// and not the time that has passed.
 func (d *sequence) finding(c *chain, waited bool) finding {
 	f := finding{value: 1, over: true, suspicious: true, detail: d.passage(c)}
 	r := wire.Reader{Rest: c.proofs}
@@ -175,15 +175,12 @@ func (d *sequence) finding(c *chain, waited bool) finding {
 			f.path = append(f.path, readProof(&r))
 		}
 	}
-	if r.Err != nil || len(f.path) == 0 {
+	if r.Err != nil {
 		f.path = nil // of a state that was not read back as it was written
-		return f
 	}
-	last := len(f.path) - 1
-	if waited {
-		f.evidence = &f.path[last]
+	if !waited && len(f.path) > 0 {
+		f.path = f.path[:len(f.path)-1]
 	}
-	f.path = f.path[:last]
 	return f
 }
 
