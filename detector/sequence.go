@@ -187,27 +187,26 @@ func (d *sequence) finding(c *chain, waited bool) finding {
 func (d *sequence) explain(known state, now event.Time) explanation {
 	s := known.(*sequenceState)
 	steps := []map[string]any{}
-	var seen []string
-	for i := range s.tracks {
-		n, step := s.seen(i, now), d.spec.Steps[d.taken[i]]
+	var done []string
+	for place, i := range d.taken {
+		n, step := s.seen(place, now), d.spec.Steps[i]
 		steps = append(steps, map[string]any{"step": step.Name, "seen": n, "times": step.Times})
 		switch {
 		case n == 0:
-		case step.Times > 1:
-			seen = append(seen, fmt.Sprintf("%s %d of %d times", step.Name, n, step.Times))
+		case n < step.Times:
+			done = append(done, fmt.Sprintf("%s (%d of %d)", step.Name, n, step.Times))
 		default:
-			seen = append(seen, step.Name)
+			done = append(done, step.Name)
 		}
 	}
-	x := explanation{Detail: map[string]any{"window": shortDuration(d.rule.Window), "steps": steps, "waiting": s.waiting.start != noTime}}
+	x := explanation{Detail: map[string]any{"window": shortDuration(d.rule.Window), "steps": steps}}
 	x.Summary = "no sequence under way"
-	if len(seen) > 0 {
-		x.Summary = "done of the sequence: " + strings.Join(seen, ", ")
+	if len(done) > 0 {
+		x.Summary = fmt.Sprintf("done of the sequence %s: %s", inTheLast(d.rule.Window), strings.Join(done, ", "))
 	}
-	x.Summary += " " + inTheLast(d.rule.Window)
 	if d.live(s.avoided, now) {
 		x.Detail["avoided"] = alert.Time(s.avoided)
-		x.Summary += fmt.Sprintf("; %s at %s, which a sequence must not have before it", named(d.absent(0)), at(s.avoided))
+		x.Summary += fmt.Sprintf("; none can begin yet, because of %s at %s", named(d.absent(0)), at(s.avoided))
 	}
 	if s.waiting.start != noTime {
 		x.Detail["due"] = alert.Time(s.due)

@@ -298,8 +298,14 @@ func (s *sequenceState) wake(now event.Time) finding {
 func (s *sequenceState) wakesAt() event.Time { return s.armed }
 
 // seen is how many of the requests that the step at a place takes have come.
-func (s *sequenceState) seen(place int, now event.Time) int {
-	t, n := &s.tracks[place], 0
+func (s *sequenceState) seen(place int, now event.Time) (n int) {
+	switch {
+	case s.waiting.start != noTime:
+		return s.d.times(place)
+	case s.tracks == nil:
+		return 0
+	}
+	t := &s.tracks[place]
 	if s.d.live(t.reached.start, now) {
 		return s.d.times(place)
 	}
