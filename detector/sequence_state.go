@@ -83,14 +83,19 @@ func (s *sequenceState) observe(o observation) finding {
 		s.restart()
 		return f
 	}
-	step := s.d.spec.Step(o.event)
-	if step < 0 {
-		return f
+	if step := s.d.spec.Step(o.event); step >= 0 {
+		return s.take(s.d.places[step], s.d.spec.Steps[step].Absent, o, f)
+	}
+	return f
+}
+
+func (s *sequenceState) take(place int, absent bool, o observation, f finding) finding {
+	if s.tracks == nil && place > 0 && !s.d.spec.AnyOrder {
+		return f // nothing has begun that it could go on with or keep from going on
 	}
 	s.newest = max(s.newest, o.event.Time)
-	place := s.d.places[step]
 	switch {
-	case s.d.spec.Steps[step].Absent:
+	case absent:
 		s.avoid(place, o.event.Time)
 		return f
 	case s.tracks == nil:
@@ -117,7 +122,7 @@ func (s *sequenceState) avoid(place int, at event.Time) {
 		s.avoided = max(s.avoided, at)
 	case place == len(s.d.taken):
 		s.waiting.clear()
-	case s.tracks != nil:
+	default:
 		s.tracks[place-1].reached.clear()
 	}
 }
