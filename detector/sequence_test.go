@@ -124,3 +124,18 @@ func TestSequenceDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations for 7 events", n)
 	}
 }
+
+// TestSequenceEvidenceAtOnce completes a sequence in any order within one millisecond: each request is told once.
+func TestSequenceEvidenceAtOnce(t *testing.T) {
+	const text = `rules:
+  - {id: a, detect: sequence, by: subject, window: 1h, order: any, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]}`
+	rule := parseRules(t, []byte(text)).Rules[0]
+	s := newSequence(rule, rule.Detection.(*rules.Sequence)).newState()
+	var f finding
+	for _, path := range []string{"/b", "/a"} {
+		f = s.observe(observation{event: &event.Event{Time: 1000, Subject: "ann", Path: path, Route: path}, now: 1000})
+	}
+	if !f.over || len(f.path) != 1 || f.path[0].Path != "/b" {
+		t.Errorf("%+v", f)
+	}
+}
