@@ -17,7 +17,8 @@ import (
 // sequence finds known-bad sequences: [rules.Sequence] says what is one.
 //
 // A finding is over with the request that completes it, or when the time for an absent last step is over. All that came until
-// then is used up: the next finding needs all its steps anew. Late events are left out.
+// then is used up: the next finding needs all its steps anew. While one waits for an absent last step, others are not found on
+// their own: that step would end them all, and without it the one finding uses them up. Late events are left out.
 //
 // What is kept of each step is the latest time at which a chain of requests may have begun that has come to this step. A chain
 // that began earlier never completes when that one does not, so that this finds every sequence (the latest-start form of

@@ -153,6 +153,8 @@ type Workflow struct {
 //   - An absent step after the last one must not come within the window after the sequence's last request. The finding comes
 //     when that time is over.
 //
+// Until ends what has begun, a wait for an absent last step too. That an absent first step has come stays known.
+//
 // What was not seen did not happen: a request from before gatewatch was started, or of an entity that it has had to forget,
 // counts as absent. Who waited until an entity has been watched for the window would give everybody with a new session or
 // token that long.
