@@ -115,13 +115,14 @@ func kindKeys() map[string][]string {
 		"off_hours":    offHoursKeys,
 		"new_value":    newValueKeys,
 		"workflow":     workflowKeys,
+		"sequence":     sequenceKeys,
 		"risk":         riskKeys,
 	}
 }
 
 // Kinds lists the kinds of detection in the order of the documentation.
 func Kinds() []string {
-	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "risk"}
+	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "sequence", "risk"}
 }
 
 // readRule reads one rule. The rule is of use only when nothing was reported.
@@ -345,6 +346,8 @@ func (r *reader) detection(kind string, o object, rule *Rule) Detection {
 		return r.newValue(o, rule)
 	case "workflow":
 		return parseWorkflow(r, o, rule)
+	case "sequence":
+		return parseSequence(r, o, rule)
 	case "risk":
 		return r.risk(o, rule)
 	}

@@ -140,6 +140,8 @@ func kindSchema(kind string) schema {
 		required = []string{"value"}
 	case "workflow":
 		required = []string{"steps", "workflows", "guard"}
+	case "sequence":
+		required = []string{"steps", "window"}
 	}
 	return closed(properties, required...)
 }
@@ -188,6 +190,8 @@ func kindProperties(kind string) schema {
 		return offHoursSchema()
 	case "new_value":
 		return schema{"value": described(ref("field"), "whose values are learned for each entity"), "learn": learnSchema(), "max": within(1, maxLearned)}
+	case "sequence":
+		return sequenceSchema(window)
 	case "risk":
 		return riskSchema()
 	}
@@ -231,6 +235,20 @@ func workflowSchema() schema {
 		}, "name", "path")),
 		"guard": ref("texts"),
 		"grace": ref("duration"),
+	}
+}
+
+func sequenceSchema(window schema) schema {
+	step := closed(schema{
+		"name": schema{"type": "string", "pattern": stepName.String(), "maxLength": maxID}, "where": ref("where"),
+		"times":  described(within(1, maxTimes), "how many such requests at least"),
+		"absent": schema{"type": "boolean", "description": "the finding is that this step does not happen"},
+	}, "name", "where")
+	return schema{
+		"steps":  schema{"type": "array", "minItems": 1, "maxItems": maxSequence, "items": step},
+		"order":  schema{"enum": []string{"strict", "any"}, "default": "strict"},
+		"window": window,
+		"until":  described(ref("where"), "ends a sequence that has begun"),
 	}
 }
 

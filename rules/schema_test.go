@@ -25,6 +25,7 @@ var notOfShape = []string{
 	"status-range-upside-down", "number", "number-unit", "duration-matcher", "network-bits", "address", "country-uk", "asn",
 	"expression-", "hours-empty", "hours-always", "hours-and-learn", "days-without-hours", "time-zone", "ignore-asn", "empty-text", "empty-value",
 	"workflow-",
+	"sequence-",
 }
 
 func compiledSchema(t *testing.T) *jsonschema.Schema {
