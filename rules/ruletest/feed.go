@@ -38,8 +38,8 @@ func newFeed(t *rules.Test, set *rules.Set) *feed {
 }
 
 // engine returns an engine for a test. One lane is enough for it: what comes out does not depend on that.
-func engine(set *rules.Set) *detector.Engine {
-	return detector.New(set, detector.Options{Disorder: 2 * time.Second, Lanes: 1, Workers: 1, Limits: detector.DefaultLimits()})
+func engine(set *rules.Set, disorder time.Duration) *detector.Engine {
+	return detector.New(set, detector.Options{Disorder: disorder, Lanes: 1, Workers: 1, Limits: detector.DefaultLimits()})
 }
 
 // batch returns the next requests, at most size of them, as the engine takes them; nil after the last. A request that the

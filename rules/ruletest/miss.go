@@ -82,7 +82,7 @@ func closest(ctx context.Context, t *rules.Test, x *rules.Expectation) []string 
 	if set.Len() == 0 {
 		return nil
 	}
-	tr := &trace{feed: newFeed(t, set), set: set, want: x, engine: engine(set)}
+	tr := &trace{feed: newFeed(t, set), set: set, want: x, engine: engine(set, 0)}
 	if err := tr.run(ctx); err != nil {
 		return nil
 	}
@@ -111,7 +111,7 @@ func (tr *trace) run(ctx context.Context) error {
 		tr.engine.Advance()
 		tr.look(entity)
 	}
-	tr.engine.Progress(input, last+10_000) // past the last request, so that it is applied
+	tr.engine.Progress(input, last+100) // past the last request, so that it is applied
 	tr.engine.Advance()
 	for _, entity := range tr.watched {
 		tr.look(entity)

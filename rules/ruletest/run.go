@@ -58,7 +58,7 @@ func Run(ctx context.Context, t *rules.Test) (Result, error) {
 
 // raise applies all requests and ends all episodes.
 func (f *feed) raise(ctx context.Context, set *rules.Set) ([]*alert.Alert, error) {
-	e := engine(set)
+	e := engine(set, 2*time.Second)
 	preparer := e.NewPreparer()
 	var alerts []*alert.Alert
 	for {
