@@ -18,12 +18,13 @@ import (
 //	        them, not as alerts show them. Default: anybody
 //	after   the alert opens at this time or later, and
 //	within  at this time or earlier: durations from the start of the test, or RFC 3339
+//	at      after and within in one
 type Pattern struct {
 	Line   int
 	Rule   string
 	Entity string // "": anybody
 	After  time.Duration
-	Within time.Duration // 0: no bound
+	Within time.Duration // [MaxTestSpan]: no bound
 }
 
 // Expectation is an alert that must come. Its keys are those of a [Pattern] and:
@@ -55,8 +56,8 @@ func (b Bounds) Contains(v float64) bool {
 }
 
 var (
-	patternKeys = []string{"rule", "entity", "after", "within"}
-	expectKeys  = []string{"rule", "entity", "after", "within", "count", "value", "severity", "summary"}
+	patternKeys = []string{"rule", "entity", "at", "after", "within"}
+	expectKeys  = []string{"rule", "entity", "at", "after", "within", "count", "value", "severity", "summary"}
 )
 
 func (r testReader) expectation(n ast.Node, among []*Rule, start time.Time) Expectation {
@@ -87,7 +88,14 @@ func (r testReader) pattern(o object, what string, among []*Rule, start time.Tim
 	}
 	p.Entity = r.text(o.get("entity"), "entity", "")
 	p.After = r.offset(o.get("after"), "after", start, 0)
-	p.Within = r.offset(o.get("within"), "within", start, 0)
+	p.Within = r.offset(o.get("within"), "within", start, MaxTestSpan)
+	if o.has("at") {
+		if o.has("after") || o.has("within") {
+			r.errorf(o.keys["at"], "at is after and within in one: give it alone")
+		}
+		p.After = r.offset(o.get("at"), "at", start, 0)
+		p.Within = p.After
+	}
 	if o.has("within") && o.has("after") && p.Within < p.After {
 		r.errorf(o.keys["within"], "within lies before after")
 	}

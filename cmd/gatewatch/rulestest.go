@@ -141,7 +141,7 @@ func (p *testReport) add(r *ruletest.Result) {
 	figures := fmt.Sprintf("%s, %s", plural(r.Events, "request"), plural(len(r.Alerts), "alert"))
 	fmt.Fprintf(p.w, "  %s  %s  %s\n", outcome, r.Test.Name, p.paint.dim(figures))
 	for _, failure := range r.Failures {
-		fmt.Fprintf(p.w, "        line %d: %s\n", r.Test.Line, strings.ReplaceAll(failure, "\n", "\n        "))
+		fmt.Fprintf(p.w, "        line %d: %s\n", failure.Line, strings.ReplaceAll(failure.Text, "\n", "\n        "))
 	}
 }
 

@@ -76,8 +76,8 @@ func (p *junitReport) add(r *Result) {
 	p.took += r.Elapsed
 	c := junitCase{Name: r.Test.Name, Class: ruleNames(r), File: r.Test.File, Line: r.Test.Line, Time: seconds(r.Elapsed)}
 	for _, failure := range r.Failures {
-		message, _, _ := strings.Cut(failure, "\n")
-		c.Failures = append(c.Failures, junitFailure{Message: message, Type: "alerts", Text: failure})
+		message, _, _ := strings.Cut(failure.Text, "\n")
+		c.Failures = append(c.Failures, junitFailure{message, "alerts", fmt.Sprintf("%s:%d: %s", r.Test.File, failure.Line, failure.Text)})
 	}
 	if !r.Passed() {
 		suite.Failures++

@@ -23,16 +23,32 @@ func miss(ctx context.Context, t *rules.Test, x *rules.Expectation, alerts []Epi
 	if float64(len(fitting)) > x.Count.High {
 		return listed(headline, lines)
 	}
-	for i := range alerts {
-		if a := &alerts[i]; a.Rule == x.Rule && !wanted[i] {
-			lines = append(lines, "instead: "+a.describe(t))
-			wanted[i] = true
-		}
+	for _, i := range instead(x, alerts, wanted) {
+		lines = append(lines, "instead: "+alerts[i].describe(t))
+		wanted[i] = true
 	}
 	if len(lines) == 0 {
 		lines = closest(ctx, t, x)
 	}
 	return listed(headline, lines)
+}
+
+// instead lists the alerts of the rule that may be meant: those of the entity at another time, or else those of others.
+func instead(x *rules.Expectation, alerts []Episode, wanted []bool) []int {
+	var same, others []int
+	for i := range alerts {
+		switch a := &alerts[i]; {
+		case a.Rule != x.Rule || wanted[i]:
+		case a.Entity == x.Entity || x.Entity == "":
+			same = append(same, i)
+		default:
+			others = append(others, i)
+		}
+	}
+	if len(same) > 0 || slices.ContainsFunc(alerts, func(a Episode) bool { return a.Rule == x.Rule && a.Entity == x.Entity }) {
+		return same
+	}
+	return others
 }
 
 func came(n int) string {

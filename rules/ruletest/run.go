@@ -15,12 +15,18 @@ type Result struct {
 	Test     *rules.Test
 	Events   int
 	Alerts   []Episode
-	Failures []string      // of one or more lines each; none: the test passed
+	Failures []Failure     // none: the test passed
 	Elapsed  time.Duration // on the clock
 }
 
 // Passed reports whether everything came as the test says.
 func (r *Result) Passed() bool { return len(r.Failures) == 0 }
+
+// Failure is what was not as the test says.
+type Failure struct {
+	Line int    // of the file, of what the test says
+	Text string // one or more lines
+}
 
 // Episode is one alert with all its versions.
 type Episode struct {
@@ -29,7 +35,7 @@ type Episode struct {
 	Opened   alert.Time
 	Value    float64 // the highest
 	Severity alert.Severity
-	Summary  string // the last one
+	Summary  string // of the last version before the alert was closed
 }
 
 // batchSize is how many requests the engine gets at once.
@@ -47,7 +53,7 @@ func Run(ctx context.Context, t *rules.Test) (Result, error) {
 	case ctx.Err() != nil:
 		return r, err
 	case err != nil:
-		r.Failures = []string{err.Error()}
+		r.Failures = []Failure{{t.Line, err.Error()}}
 	default:
 		r.Alerts = f.episodes(alerts)
 		r.Failures = judge(ctx, t, r.Alerts)
@@ -87,27 +93,31 @@ func (f *feed) episodes(alerts []*alert.Alert) []Episode {
 		}
 		x := &list[i]
 		x.Value = max(x.Value, a.Observed.Value)
-		x.Summary = f.plain(a.Summary)
+		if a.State != alert.Closed {
+			x.Summary = f.plain(a.Summary)
+		}
 	}
 	return list
 }
 
 // judge compares alerts with what must come and what must not.
-func judge(ctx context.Context, t *rules.Test, alerts []Episode) (failures []string) {
+func judge(ctx context.Context, t *rules.Test, alerts []Episode) (failures []Failure) {
 	wanted := make([]bool, len(alerts))
 	for i := range t.Expect {
 		x := &t.Expect[i]
 		if failure := meet(ctx, t, x, alerts, wanted); failure != "" {
-			failures = append(failures, failure)
+			failures = append(failures, Failure{x.Line, failure})
 		}
 	}
 	for i, a := range alerts {
 		switch {
 		case wanted[i]:
 		case t.Strict:
-			failures = append(failures, "not expected: "+a.describe(t))
-		case slices.ContainsFunc(t.Forbid, func(p rules.Pattern) bool { return matches(&p, t, &a) }):
-			failures = append(failures, "forbidden: "+a.describe(t))
+			failures = append(failures, Failure{t.Line, "not expected: " + a.describe(t)})
+		default:
+			if p := slices.IndexFunc(t.Forbid, func(p rules.Pattern) bool { return matches(&p, t, &a) }); p >= 0 {
+				failures = append(failures, Failure{t.Forbid[p].Line, "forbidden: " + a.describe(t)})
+			}
 		}
 	}
 	return failures
@@ -137,7 +147,7 @@ func meet(ctx context.Context, t *rules.Test, x *rules.Expectation, alerts []Epi
 // matches reports whether an alert is one of those that the pattern means.
 func matches(p *rules.Pattern, t *rules.Test, a *Episode) bool {
 	at := a.offset(t)
-	return a.Rule == p.Rule && (p.Entity == "" || p.Entity == a.Entity) && at >= p.After && (p.Within == 0 || at <= p.Within)
+	return a.Rule == p.Rule && (p.Entity == "" || p.Entity == a.Entity) && at >= p.After && at <= p.Within
 }
 
 // offset is when the alert opened, from the start of the test.

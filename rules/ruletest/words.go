@@ -54,10 +54,14 @@ func expected(t *rules.Test, x *rules.Expectation) string {
 	if x.Entity != "" {
 		fmt.Fprintf(&b, " for %s", x.Entity)
 	}
+	if x.After > 0 && x.After == x.Within {
+		fmt.Fprintf(&b, " at %s", rules.FormatDuration(x.After))
+		return b.String()
+	}
 	if x.After > 0 {
 		fmt.Fprintf(&b, " after %s", rules.FormatDuration(x.After))
 	}
-	if x.Within > 0 {
+	if x.Within < rules.MaxTestSpan {
 		fmt.Fprintf(&b, " within %s", rules.FormatDuration(x.Within))
 	}
 	return b.String()
