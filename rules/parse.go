@@ -60,11 +60,11 @@ func parse(files []File, withTests bool) (*Set, []*Test, error) {
 	}
 	errs = append(errs, collisions(list)...)
 	if len(list) == 0 && len(lists) > 0 && len(errs) == 0 {
-		lists[0].reader.at(0, 0, "there are tests and no rules: give the files of the rules too")
+		lists[0].reader.errorf(lists[0].node, "there are tests and no rules: give the files of the rules too")
 	}
 	var tests []*Test
 	for _, l := range lists {
-		if withTests {
+		if withTests && len(list) > 0 {
 			tests = append(tests, l.read(list)...)
 		}
 	}

@@ -37,7 +37,7 @@ func TestBadFiles(t *testing.T) {
 			if !ok {
 				t.Fatalf("the first line does not begin with %q", wantPrefix)
 			}
-			_, err = Parse(File{filepath.Base(name), data})
+			_, _, err = ParseTests(File{filepath.Base(name), data})
 			got := ""
 			if err != nil {
 				got = strings.TrimPrefix(err.Error(), filepath.Base(name)+":")
