@@ -77,7 +77,6 @@ type trace struct {
 	meant   int    // requests of whom the expectation names, or all
 	refused string // why the first of those that do not count does not
 	others  []string
-	looks   int
 	watched []string // entities of the requests that count, as the engine calls them
 	best    *sight
 }
@@ -148,7 +147,7 @@ func (tr *trace) count(e *event.Event, before string) string {
 	tr.meant++
 	if !x.Matched || len(x.Notes) > 0 && x.Value == "" {
 		if tr.refused == "" {
-			tr.refused = refusal(&x, e)
+			tr.refused = refusal(tr.feed.test, &x, e)
 		}
 		return before
 	}
@@ -160,7 +159,7 @@ func (tr *trace) count(e *event.Event, before string) string {
 }
 
 // refusal says why an event does not count.
-func refusal(x *rules.Explanation, e *event.Event) string {
+func refusal(t *rules.Test, x *rules.Explanation, e *event.Event) string {
 	var why []string
 	for _, c := range x.Checks {
 		if !c.Holds {
@@ -173,7 +172,7 @@ func refusal(x *rules.Explanation, e *event.Event) string {
 	if len(why) == 0 {
 		why = x.Notes
 	}
-	return fmt.Sprintf("%s %s %d at %s: %s", e.Method, e.Path, e.Status, e.Time.Std().Format("15:04:05"), strings.Join(why, "; "))
+	return fmt.Sprintf("%s %s %d at %s: %s", e.Method, e.Path, e.Status, timeOfDay(t, e.Time.Std()), strings.Join(why, "; "))
 }
 
 // look remembers what the rule knows of the entity, if that is closer to an alert than what was seen before.
@@ -211,7 +210,7 @@ func (tr *trace) tell(t *rules.Test) []string {
 		if b.known.Suspicion != nil {
 			suspicion = " (suspicious)"
 		}
-		lines = append(lines, fmt.Sprintf("closest: %s at %s: %s%s", b.entity, b.at.Std().Format("15:04:05"), tr.feed.plain(b.known.Summary), suspicion))
+		lines = append(lines, fmt.Sprintf("closest: %s at %s: %s%s", b.entity, timeOfDay(t, b.at.Std()), tr.feed.plain(b.known.Summary), suspicion))
 	}
 	lines = append(lines, fmt.Sprintf("%d of %d requests count for the rule", tr.matched, tr.meant))
 	if tr.refused != "" {

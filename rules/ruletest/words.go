@@ -26,14 +26,19 @@ func listed(headline string, lines []string) string {
 
 // clock writes an offset from the start of a test, with the time that it is then.
 func clock(t *rules.Test, at time.Duration) string {
+	return fmt.Sprintf("%s after the start, at %s", rules.FormatDuration(at), timeOfDay(t, t.Start.Std().Add(at)))
+}
+
+// timeOfDay writes a time; with its date, when that is not the one on which the test starts.
+func timeOfDay(t *rules.Test, at time.Time) string {
 	layout := "15:04:05"
-	if at%time.Second != 0 {
+	if at.Nanosecond() != 0 {
 		layout = "15:04:05.000"
 	}
-	if at >= 24*time.Hour {
+	if at.Format(time.DateOnly) != t.Start.Std().Format(time.DateOnly) {
 		layout = "2006-01-02 " + layout
 	}
-	return fmt.Sprintf("%s after the start, at %s", rules.FormatDuration(at), t.Start.Std().Add(at).Format(layout))
+	return at.Format(layout)
 }
 
 // describe writes an alert in a line.
