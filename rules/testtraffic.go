@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"encoding/json"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -181,9 +183,28 @@ func (r testReader) testField(e entry) TestField {
 			f.Values = append(f.Values, Counted{[]counter{{literal: text}}})
 			continue
 		}
-		f.Values = append(f.Values, r.counted(item, e.name, text))
+		c := r.counted(item, e.name, text)
+		if sample := string(c.AppendTo(nil, 1, 1)); sample != "" && !formed(e.name, sample) {
+			r.errorf(item, "%s cannot be %q", e.name, shorten(sample))
+		}
+		f.Values = append(f.Values, c)
 	}
 	return f
+}
+
+// formed reports whether a text can be a value of the field.
+func formed(field, text string) bool {
+	switch field {
+	case "source_ip":
+		_, err := netip.ParseAddr(text)
+		return err == nil
+	case "duration_ms", "request_bytes", "response_bytes":
+		return strings.Trim(text, "0123456789.") == "" && json.Valid([]byte(text))
+	case "token_issued_at", "token_expires_at":
+		_, err := time.Parse(time.RFC3339Nano, text)
+		return err == nil
+	}
+	return true
 }
 
 func (r testReader) call(n ast.Node) Call {
