@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/gatewatch/gatewatch/detector/event"
 )
 
 // Traffic is requests of a test that are alike. The keys of an entry:
@@ -120,14 +122,21 @@ func (r testReader) counted(n ast.Node, what, text string) Counted {
 	}
 }
 
-var (
-	trafficKeys = []string{"call", "at", "times", "every", "over", "repeat", "from"}
+var trafficKeys = []string{"call", "at", "times", "every", "over", "repeat", "from"}
 
-	textFields = []string{
-		"client_id", "subject", "token_id", "session_id", "source_ip", "user_agent", "api", "environment", "route", "request_id", "scopes",
-		"duration_ms", "request_bytes", "response_bytes", "token_issued_at", "token_expires_at",
+// textFields are the fields of events that an entry gives by their name: all that the gateway logs, and call does not say.
+var textFields = func() []string {
+	var names []string
+	for _, name := range fixedFields() {
+		f, _ := event.ParseField(name)
+		if !f.NeedsGeo() && !slices.Contains(calledFields, name) {
+			names = append(names, name)
+		}
 	}
-)
+	return append(names, "token_issued_at", "token_expires_at")
+}()
+
+var calledFields = []string{"method", "path", "status"}
 
 const attributePrefix = "attributes."
 
@@ -162,10 +171,10 @@ func (r testReader) trafficObject(n ast.Node, t *Traffic) object {
 			o.fields[e.name], o.keys[e.name] = e.value, e.key
 		case slices.Contains(textFields, e.name) || strings.HasPrefix(e.name, attributePrefix) && e.name != attributePrefix:
 			t.Fields = append(t.Fields, r.testField(e))
-		case slices.Contains([]string{"method", "path", "status"}, e.name):
+		case slices.Contains(calledFields, e.name):
 			r.errorf(e.key, "unknown key %q in an entry of traffic: method, path and status stand in call, such as GET /users/{n} 200", e.name)
 			o.misspelt(entry{"call", e.key, nil}, trafficKeys)
-		case slices.Contains([]string{"country", "continent", "city", "asn", "anonymous"}, e.name):
+		case needsGeo(e.name):
 			r.errorf(e.key, "unknown key %q in an entry of traffic: the place stands in from, such as from: {country: DE, asn: 3320}", e.name)
 		default:
 			r.errorf(e.key, "unknown key %q in an entry of traffic%s", e.name, nearestOr(e.name, known))
@@ -173,6 +182,11 @@ func (r testReader) trafficObject(n ast.Node, t *Traffic) object {
 		}
 	}
 	return o
+}
+
+func needsGeo(name string) bool {
+	f, ok := event.ParseField(name)
+	return ok && f.NeedsGeo()
 }
 
 func (r testReader) testField(e entry) TestField {
