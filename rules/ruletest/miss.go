@@ -108,7 +108,6 @@ func closest(ctx context.Context, t *rules.Test, x *rules.Expectation) []string 
 func (tr *trace) run(ctx context.Context) error {
 	preparer := tr.engine.NewPreparer()
 	step := 1 + len(tr.feed.requests)/mostLooks
-	var last event.Time
 	for {
 		batch, err := tr.feed.batch(ctx, step)
 		if err != nil {
@@ -121,17 +120,26 @@ func (tr *trace) run(ctx context.Context) error {
 		for i := range batch.Events {
 			entity = tr.count(&batch.Events[i], entity)
 		}
-		last = batch.Events[len(batch.Events)-1].Time
+		last := batch.Events[len(batch.Events)-1].Time
 		tr.engine.Push(preparer.Prepare(batch))
+		tr.engine.Progress(input, tr.until(last))
 		tr.engine.Advance()
 		tr.look(entity)
 	}
-	tr.engine.Progress(input, last+100) // past the last request, so that it is applied
-	tr.engine.Advance()
 	for _, entity := range tr.watched {
 		tr.look(entity)
 	}
 	return nil
+}
+
+// until is a time at which what came up to last is applied, and what comes next is not late.
+func (tr *trace) until(last event.Time) event.Time {
+	const soon = 100 // ms, more than the step in which an engine's watermark moves
+	if next := tr.feed.next; next < len(tr.feed.requests) {
+		at := tr.feed.test.Start.Std().Add(tr.feed.requests[next].at)
+		return min(last+soon, event.TimeOf(at))
+	}
+	return last + soon
 }
 
 // count notes whether the event counts for the rule, and returns its entity if so, else the one before.
