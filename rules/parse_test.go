@@ -37,7 +37,7 @@ func TestBadFiles(t *testing.T) {
 			if !ok {
 				t.Fatalf("the first line does not begin with %q", wantPrefix)
 			}
-			_, err = Parse(File{filepath.Base(name), data})
+			_, _, err = ParseTests(File{filepath.Base(name), data})
 			got := ""
 			if err != nil {
 				got = strings.TrimPrefix(err.Error(), filepath.Base(name)+":")
@@ -242,7 +242,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("rules:\n- {id: a, detect: workflow, by: session_id, steps: , workflows: , guard: }"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		start := time.Now()
-		set, err := Parse(File{"f.yaml", data})
+		set, tests, err := ParseTests(File{"f.yaml", data})
 		if took := time.Since(start); took > 5*time.Second {
 			t.Fatalf("took %s", took)
 		}
@@ -253,6 +253,11 @@ func FuzzParse(f *testing.F) {
 				m.Match(&events[i])
 			}
 			Explain(set, &events[0])
+			for _, test := range tests {
+				if test.Events() < 1 || test.Events() > MaxTestEvents || len(test.Rules) == 0 {
+					t.Errorf("%s makes %d requests for %d rules", test, test.Events(), len(test.Rules))
+				}
+			}
 			return
 		}
 		var errs Errors

@@ -21,10 +21,13 @@ func Schema() []byte {
 		"$id":                  "https://github.com/gatewatch/gatewatch/rules.schema.json",
 		"title":                "gatewatch rules",
 		"type":                 "object",
-		"required":             []string{"rules"},
+		"anyOf":                []schema{{"required": []string{"rules"}}, {"required": []string{"tests"}}},
 		"additionalProperties": false,
-		"properties":           schema{"rules": schema{"type": "array", "minItems": 1, "maxItems": MaxRules, "items": ref("rule")}},
-		"$defs":                definitions(),
+		"properties": schema{
+			"rules": schema{"type": "array", "minItems": 1, "maxItems": MaxRules, "items": ref("rule")},
+			"tests": schema{"type": "array", "minItems": 1, "items": ref("test")},
+		},
+		"$defs": definitions(),
 	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -45,6 +48,11 @@ func definitions() schema {
 		"path_part": pathPart(),
 		"ignore":    ignoreSchema(),
 		"rule":      ruleSchema(),
+		"test":      testSchema(),
+		"traffic":   trafficSchema(),
+		"place":     placeSchema(),
+		"expect":    alertSchema(expectSchema()),
+		"pattern":   alertSchema(patternSchema()),
 	}
 	for _, kind := range Kinds() {
 		defs["rule_"+kind] = kindSchema(kind)
