@@ -60,16 +60,8 @@ type Detection interface {
 
 // Distinct finds more than Limit different values of a field within the window.
 type Distinct struct {
-	Count event.Field // whose values are counted
-	// Segment is the position, from 1, of the counted value in a plainly spelled path when the rule's own route patterns
-	// name the parameter (count: path.id with route: /users/{id}/** gives 2). -1: there is no such position. [Distinct.Value]
-	// is what finds the value in any path.
-	Segment int
-	Limit   int
-	Noun    string // plural, for the summary: "user profiles"; "" gives the field's name
-
-	routes []*pattern // of the rule's filter, that name the counted parameter
-	behind []*pattern // the same behind any prefix
+	Counted
+	Limit int
 }
 
 // Rate finds more than Limit requests, or more than Limit of a summed quantity, or a share above Limit, in the window.
