@@ -109,6 +109,10 @@ func readValue(d Detection, e *event.Event) string {
 		if symbol, ok := d.Automaton.Symbol(e); ok {
 			return "step=" + d.Automaton.StepName(symbol)
 		}
+	case *Enumeration:
+		if v := d.Value(e); v != "" {
+			return d.Count.String() + "=" + v
+		}
 	}
 	return ""
 }
@@ -127,6 +131,10 @@ func notes(r *Rule, e *event.Event) []string {
 	case *Distinct:
 		if d.Value(e) == "" {
 			list = append(list, fmt.Sprintf("the event has no %s to count", d.Count))
+		}
+	case *Enumeration:
+		if d.Value(e) == "" {
+			list = append(list, fmt.Sprintf("the event has no %s: it is no object", d.Count))
 		}
 	case *Travel:
 		if e.Geo == nil || !e.Geo.HasPlace {

@@ -50,7 +50,7 @@ const (
 )
 
 // Detection is the part of a rule that only its kind of detection has: one of *Distinct, *Rate, *Travel, *Simultaneous,
-// *OffHours, *NewValue and *Workflow.
+// *OffHours, *NewValue, *Workflow and *Enumeration.
 type Detection interface {
 	// Kind is the word after "detect:".
 	Kind() string
@@ -133,6 +133,19 @@ type Workflow struct {
 	Automaton *Automaton
 }
 
+// Enumeration finds an entity that goes through the ids of objects. A limit of 0 is one that is not judged.
+type Enumeration struct {
+	Counted
+	Found      int     // new objects that are answered
+	Newcomer   int     // takes the place of Found before the entity has enough history
+	NewShare   float64 // below this share of new objects, up to four times Found are excused; 0..0.99
+	Denied     int     // different ids that are denied
+	Sequential int     // ids in sequence
+	Step       int     // how far apart ids in sequence may be
+	Learn      Learning
+	Remember   int // touched objects that are remembered; 0 without Found
+}
+
 // Kind implements [Detection].
 func (*Distinct) Kind() string { return "distinct" }
 
@@ -153,6 +166,9 @@ func (*NewValue) Kind() string { return "new_value" }
 
 // Kind implements [Detection].
 func (*Workflow) Kind() string { return "workflow" }
+
+// Kind implements [Detection].
+func (*Enumeration) Kind() string { return "enumeration" }
 
 // Reads implements [Detection].
 func (d *Distinct) Reads() []event.Field { return []event.Field{d.Count} }
@@ -186,3 +202,8 @@ func (d *NewValue) Reads() []event.Field { return []event.Field{d.Value} }
 
 // Reads implements [Detection].
 func (*Workflow) Reads() []event.Field { return nil }
+
+// Reads implements [Detection].
+func (d *Enumeration) Reads() []event.Field {
+	return []event.Field{d.Count, event.FieldOf(event.Status)}
+}

@@ -73,13 +73,32 @@ func (m *Touched) Note(hash uint64, day uint16, most int) Familiarity {
 	return New
 }
 
-func (s *touch) again(day uint16) Familiarity {
-	known := s.first < day
-	s.first, s.last = min(s.first, day), max(s.last, day)
-	if known {
+// Look says what is known of the value with the given hash on a day.
+func (m *Touched) Look(hash uint64, day uint16) Familiarity {
+	mark := uint32(hash >> 32)
+	if mark&m.mask() != 0 {
+		return Unsampled
+	}
+	if len(m.slots) == 0 {
+		return New
+	}
+	return m.slots[m.place(mark)].familiar(day)
+}
+
+func (s *touch) familiar(day uint16) Familiarity {
+	switch {
+	case s.last == 0:
+		return New
+	case s.first < day:
 		return Known
 	}
 	return Today
+}
+
+func (s *touch) again(day uint16) Familiarity {
+	known := s.familiar(day)
+	s.first, s.last = min(s.first, day), max(s.last, day)
+	return known
 }
 
 // Weight is how many values each value of the sample stands for: 1 while all are remembered.

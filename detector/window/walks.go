@@ -120,7 +120,7 @@ func (k *trail) advance(number uint64) {
 
 // progress counts a number of the walk.
 func (w *Walks) progress(k *trail, window WalkWindow) {
-	k.members += b2u(k.members < 1<<31)
+	k.members = min(k.members+1, 1<<31)
 	switch {
 	case k.members < leastRow:
 		return
@@ -132,13 +132,6 @@ func (w *Walks) progress(k *trail, window WalkWindow) {
 		n = leastRow
 	}
 	w.counts.Add(k.at, n, window.Width, window.Slots)
-}
-
-func b2u(b bool) uint32 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // start begins a walk, in place of another when there are enough.
