@@ -63,6 +63,9 @@ func (r *reader) enumeration(o object, rule *Rule) Detection {
 
 // most reads the limit of one of the judgements.
 func (r *reader) most(o object, what string) int {
+	if _, ok := mapping(o.node); !ok {
+		return 0
+	}
 	return r.integer(r.need(o, what, "limit"), "limit", 1, maxDistinct, 0)
 }
 

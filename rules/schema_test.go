@@ -24,7 +24,7 @@ var notOfShape = []string{
 	"route-half-parameter", "route-parameter-twice", "route-stars-in-segment", "route-colon-parameter", "route-dots",
 	"status-range-upside-down", "number", "number-unit", "duration-matcher", "network-bits", "address", "country-uk", "asn",
 	"expression-", "hours-empty", "hours-always", "hours-and-learn", "days-without-hours", "time-zone", "ignore-asn", "empty-text", "empty-value",
-	"workflow-",
+	"workflow-", "enumeration-newcomer", "enumeration-share", "enumeration-share-form", "enumeration-no-object", "enumeration-nothing-judged", "enumeration-learn-without-found",
 }
 
 func compiledSchema(t *testing.T) *jsonschema.Schema {
