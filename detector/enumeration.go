@@ -218,11 +218,17 @@ func (s *enumerationState) limit(now event.Time) int {
 
 // newcomer reports whether the entity had too little history before today.
 func (s *enumerationState) newcomer(now event.Time) bool {
+	h := s.past(now)
+	return !h.enough(s.d.spec.Learn)
+}
+
+// past is the entity's history, in which today is no day.
+func (s *enumerationState) past(now event.Time) history {
 	h := s.known
 	if h.days > 0 && h.lastDay >= dayOf(now) {
 		h.days--
 	}
-	return !h.enough(s.d.spec.Learn)
+	return h
 }
 
 // chance is the relative standard error of a number of new objects that was estimated from a sample.

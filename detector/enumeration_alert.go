@@ -89,7 +89,7 @@ func (d *enumeration) besides(t tally) string {
 	var parts []string
 	if d.spec.Found > 0 {
 		parts = append(parts, number(float64(t.found))+" answered")
-		if t.by != byNew {
+		if t.by != byNew && t.found > 0 {
 			parts = append(parts, number(float64(t.fresh))+" of them new to it")
 		}
 	}
@@ -116,7 +116,7 @@ func (d *enumeration) detail(t tally) map[string]any {
 	}
 	if d.spec.Sequential > 0 {
 		detail["sequential"] = t.inSequence
-		if t.members > 1 {
+		if t.inSequence > 0 && t.members > 1 {
 			detail["from"], detail["to"] = strconv.FormatUint(t.from, 10), strconv.FormatUint(t.to, 10)
 		}
 	}
@@ -145,8 +145,9 @@ func (d *enumeration) explain(known state, now event.Time) explanation {
 	x.Summary = fmt.Sprintf("%s %s: %s", d.noun(), inTheLast(d.rule.Window), strings.Join(parts, ", "))
 	if d.spec.Found > 0 {
 		x.Detail["remembered"], x.Detail["sample"] = s.touched.Len(), s.touched.Weight()
-		x.Detail["days_of_history"], x.Detail["events_of_history"] = int(s.known.days), s.known.events
-		x.Summary += fmt.Sprintf("; %s remembered; %s", number(float64(s.touched.Len())), s.known.explain(d.spec.Learn))
+		past := s.past(now)
+		x.Detail["days_of_history"], x.Detail["events_of_history"] = int(past.days), past.events
+		x.Summary += fmt.Sprintf("; %s remembered; %s, without today", number(float64(s.touched.Len())), past.explain(d.spec.Learn))
 	}
 	x.Detail["newest"] = alert.Time(s.newest)
 	return x
