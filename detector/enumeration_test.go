@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/detector/window"
 )
 
 func TestSequenceNumber(t *testing.T) {
@@ -103,9 +104,22 @@ func TestNewObjectsFromASample(t *testing.T) {
 	if !f.over || f.err == 0 || f.limit != 1000 {
 		t.Errorf("of %d others: %+v", objects, f)
 	}
+	if f = s.judged(1050); !f.suspicious || f.over {
+		t.Errorf("a sample of 1,050 others is over the limit of 1,000: %+v", f)
+	}
 	if b := s.touched.Size(); b > 2*8*256 {
 		t.Errorf("%d bytes of memory", b)
 	}
+}
+
+// judged judges as many new objects at an hour in which there are no others.
+func (s *enumerationState) judged(n int64) finding {
+	at := s.newest + 3_600_000
+	for weight := int64(s.touched.Weight()); n > 0; n -= weight {
+		s.fresh.Add(int64(at), uint32(weight), s.d.width, s.d.slots)
+	}
+	s.found = new(window.Distinct)
+	return s.judgeNew(at)
 }
 
 // TestEnumerationDoesNotAllocate in the steady state: ids known, denied, in sequence and in no order.

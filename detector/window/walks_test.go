@@ -38,6 +38,7 @@ func TestWalks(t *testing.T) {
 		{"side by side", []uint64{1, 3, 2, 5, 4, 7, 6, 8}, 8},
 		{"two walks in turn", []uint64{1, 101, 2, 102, 3, 103, 4, 104, 5, 105}, 10},
 		{"up and down again", []uint64{1, 2, 3, 4, 3, 2, 1}, 4},
+		{"64 behind", []uint64{1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 34, 37, 40, 43, 46, 49, 52, 55, 58, 61, 64, 67, 3, 2}, 24},
 		{"one number", []uint64{7, 7, 7, 7, 7, 7}, 0},
 		{"the largest number", []uint64{1<<64 - 4, 1<<64 - 3, 1<<64 - 2, 1<<64 - 1, 0, 1}, 4},
 		{"other numbers between", []uint64{1, 500, 2, 900, 3, 700, 4, 200, 5, 300}, 5},
@@ -77,6 +78,17 @@ func TestWalksOfManyWorkers(t *testing.T) {
 		if got := walked(numbers...); got < 60 {
 			t.Errorf("seed %d: %d of 200 in sequence", seed, got)
 		}
+	}
+}
+
+// TestRestedWalks goes on after the window.
+func TestRestedWalks(t *testing.T) {
+	var w Walks
+	for i, at := range []int64{0, 1, 2, 60_002, 60_003, 60_004} {
+		w.Add(at, 1, uint64(i), true, everyStep)
+	}
+	if n, _ := w.Total(60_004, everyStep.Width); n != 0 {
+		t.Errorf("%d in sequence, want none: there were three and three", n)
 	}
 }
 
