@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"unsafe"
@@ -320,6 +321,9 @@ func (d *enumeration) decode(b []byte, _ *interner) (state, []byte, error) {
 	s.newest, s.strange = event.Time(r.Varint()), r.Bool()
 	s.touched.Read(&r)
 	found, fresh, denied := r.Bool(), r.Bool(), r.Bool()
+	if fresh && !found { // what is fresh was found
+		r.Err = cmp.Or(r.Err, wire.ErrCorrupt)
+	}
 	if r.Err != nil {
 		return nil, nil, r.Err
 	}

@@ -18,6 +18,9 @@ import (
 // Several walks go on at once, each among numbers of one shape, such as those behind one prefix. When there are more than
 // [MaxWalks], one that is no row yet makes room before one that is, then the one that has rested longest.
 //
+// So a walk that is no row yet is lost behind eight other numbers. Who hides each step that way asks for eight times as much, which
+// rules count by other means.
+//
 // The zero Walks is empty and ready. Times must not fall.
 type Walks struct {
 	walks  []trail
