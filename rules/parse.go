@@ -41,13 +41,24 @@ const (
 func Parse(files ...File) (*Set, error) {
 	var errs Errors
 	var list []*Rule
+	var contracts []*Contract
 	for _, f := range files {
 		r := &reader{file: f.Name, errs: &errs}
-		list = append(list, r.rules(r.document(f.Data))...)
+		doc := r.document(f.Data)
+		list = append(list, r.rules(doc)...)
+		contracts = append(contracts, r.contracts(topLevel(doc, "contracts"))...)
 	}
 	errs = append(errs, collisions(list)...)
+	errs = append(errs, contractCollisions(contracts)...)
+	errs = append(errs, settle(list, contracts)...)
+	if len(errs) == 0 && len(list) == 0 && len(contracts) > 0 {
+		c := contracts[0]
+		errs = append(errs, Error{c.File, c.Line, c.column, "", "there are contracts but no rules in any file"})
+	}
 	if len(errs) == 0 {
-		return newSet(list), nil
+		set := newSet(list)
+		set.Contracts = contracts
+		return set, nil
 	}
 	return nil, errs.sorted()
 }
@@ -73,7 +84,18 @@ func collisions(list []*Rule) (errs Errors) {
 	return errs
 }
 
-// rules reads a document: a mapping with the one key "rules".
+// topLevel returns the value of a key of a document, nil if it has none.
+func topLevel(doc ast.Node, key string) ast.Node {
+	pairs, _ := mapping(doc)
+	for _, p := range pairs {
+		if name, _ := scalar(p.Key); name == key && p.Value != nil && p.Value.Type() != ast.NullType {
+			return p.Value
+		}
+	}
+	return nil
+}
+
+// rules reads the rules of a document: a mapping with the key "rules", which may be missing where there are contracts.
 func (r *reader) rules(doc ast.Node) []*Rule {
 	if doc == nil {
 		if !slices.ContainsFunc(*r.errs, func(e Error) bool { return e.File == r.file }) {
@@ -81,8 +103,8 @@ func (r *reader) rules(doc ast.Node) []*Rule {
 		}
 		return nil
 	}
-	o := r.object(doc, "a rule file", "rules")
-	if _, ok := mapping(doc); !ok {
+	o := r.object(doc, "a rule file", "rules", "contracts")
+	if _, ok := mapping(doc); !ok || o.has("contracts") && !o.has("rules") {
 		return nil
 	}
 	n := r.need(o, "a rule file", "rules")
@@ -115,12 +137,13 @@ func kindKeys() map[string][]string {
 		"off_hours":    offHoursKeys,
 		"new_value":    newValueKeys,
 		"workflow":     workflowKeys,
+		"contract":     contractedKeys,
 	}
 }
 
 // Kinds lists the kinds of detection in the order of the documentation.
 func Kinds() []string {
-	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow"}
+	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "contract"}
 }
 
 // readRule reads one rule. The rule is of use only when nothing was reported.
@@ -341,6 +364,8 @@ func (r *reader) detection(kind string, o object, rule *Rule) Detection {
 		return r.newValue(o, rule)
 	case "workflow":
 		return parseWorkflow(r, o, rule)
+	case "contract":
+		return r.contracted(o, rule)
 	}
 	if n := r.need(o, "a rule", "detect"); n != nil {
 		r.choice(n, "detect", "", Kinds()...)

@@ -50,7 +50,7 @@ const (
 )
 
 // Detection is the part of a rule that only its kind of detection has: one of *Distinct, *Rate, *Travel, *Simultaneous,
-// *OffHours, *NewValue and *Workflow.
+// *OffHours, *NewValue, *Workflow and *Contracted.
 type Detection interface {
 	// Kind is the word after "detect:".
 	Kind() string
