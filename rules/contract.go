@@ -185,7 +185,7 @@ func (r *reader) times(c *Contract, o object) {
 	c.location = r.location(o.get("time_zone"))
 	for _, key := range []string{"days", "time_zone"} {
 		if o.has(key) && !o.has("hours") {
-			r.errorf(o.keys[key], "%s belongs to hours", key)
+			r.errorf(o.keys[key], "the key %q belongs to hours", key)
 		}
 	}
 	if o.has("hours") {

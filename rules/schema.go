@@ -21,10 +21,13 @@ func Schema() []byte {
 		"$id":                  "https://github.com/gatewatch/gatewatch/rules.schema.json",
 		"title":                "gatewatch rules",
 		"type":                 "object",
-		"required":             []string{"rules"},
+		"anyOf":                []schema{{"required": []string{"rules"}}, {"required": []string{"contracts"}}},
 		"additionalProperties": false,
-		"properties":           schema{"rules": schema{"type": "array", "minItems": 1, "maxItems": MaxRules, "items": ref("rule")}},
-		"$defs":                definitions(),
+		"properties": schema{
+			"rules":     schema{"type": "array", "minItems": 1, "maxItems": MaxRules, "items": ref("rule")},
+			"contracts": schema{"type": "array", "minItems": 1, "maxItems": MaxContracts, "items": contractSchema()},
+		},
+		"$defs": definitions(),
 	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -185,6 +188,8 @@ func kindProperties(kind string) schema {
 		return offHoursSchema()
 	case "new_value":
 		return schema{"value": described(ref("field"), "whose values are learned for each entity"), "learn": learnSchema(), "max": within(1, maxLearned)}
+	case "contract":
+		return contractedSchema()
 	}
 	return workflowSchema()
 }

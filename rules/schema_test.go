@@ -25,6 +25,8 @@ var notOfShape = []string{
 	"status-range-upside-down", "number", "number-unit", "duration-matcher", "network-bits", "address", "country-uk", "asn",
 	"expression-", "hours-empty", "hours-always", "hours-and-learn", "days-without-hours", "time-zone", "ignore-asn", "empty-text", "empty-value",
 	"workflow-",
+	"contract-unknown", "contract-none", "contract-duplicate-id", "contract-days", "contract-network", "contract-route", "contract-find-twice", "contract-groups-by",
+	"contract-window", "contract-limit-several", "contract-lifetime-unused", "contract-leeway-unused", "contract-names-unused", "contract-only",
 }
 
 func compiledSchema(t *testing.T) *jsonschema.Schema {
