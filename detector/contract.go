@@ -99,9 +99,14 @@ func (d *contract) seen(b rules.Breach, e *event.Event) string {
 	return ""
 }
 
-// operation writes what was called: DELETE /orders/{id} of orders-v1.
+// operation writes what was called: DELETE /orders/{id} of orders-v1. An oddly spelled path is shown as it is: the route does not
+// say where it leads.
 func operation(e *event.Event) string {
-	text := shortName(e.Method) + " " + shortName(e.Route)
+	where := e.Route
+	if rules.Odd(e.Path) {
+		where = e.Path
+	}
+	text := shortName(e.Method) + " " + shortName(where)
 	if e.API != "" {
 		text += " of " + shortName(e.API)
 	}

@@ -302,6 +302,17 @@ func trafficEvent(t *testing.T, line int, words []string, n int) (e event.Event,
 				t.Fatalf("traffic line %d: unknown place %q", line, value)
 			}
 			e.SourceIP, e.IPText, e.Geo = p.ip, p.ip.String(), p.geo
+		case "environment":
+			e.Environment = value
+		case "issued":
+			e.TokenIssuedAt = trafficTime(t, line, value)
+		case "expires":
+			e.TokenExpiresAt = trafficTime(t, line, value)
+		case "revoked":
+			e.TokenRevokedAt = event.RevokedSinceEver
+			if value != "ever" {
+				e.TokenRevokedAt = trafficTime(t, line, value)
+			}
 		case "delay":
 			delay, _ = time.ParseDuration(value)
 		default:
@@ -320,6 +331,16 @@ func trafficEvent(t *testing.T, line int, words []string, n int) (e event.Event,
 		e.Route = e.Path
 	}
 	return e, delay
+}
+
+// trafficTime reads the times of a token, such as 2026-03-02T10:00:00Z.
+func trafficTime(t *testing.T, line int, value string) event.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		t.Fatalf("traffic line %d: %v", line, err)
+	}
+	return event.TimeOf(at)
 }
 
 // numbered replaces {n} and {n%m}.

@@ -247,6 +247,10 @@ func (c *Contract) origins() string {
 	return orList(texts)
 }
 
+// Odd reports whether a path is spelled in a way that servers read differently: with dots, semicolons, backslashes or encoded
+// slashes. No grant that names a route covers it.
+func Odd(path string) bool { return odd(path) }
+
 // Location is the time zone in which the contract tells its hours.
 func (c *Contract) Location() *time.Location { return c.location }
 
