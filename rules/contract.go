@@ -73,6 +73,19 @@ func (c *Contract) AppliesTo(e *event.Event) bool { return c.applies.Match(e) }
 // Consumers says who belongs to the category, in the words of the file.
 func (c *Contract) Consumers() string { return c.applies.String() }
 
+// Agreed names what the contract restricts, as deviations from it are named.
+func (c *Contract) Agreed() []string {
+	var names []string
+	for kind, agreed := range [...]bool{
+		c.grants != nil, c.countries != nil, c.networks != nil || c.asns != nil, c.hours != nil, c.scopes != nil, c.environments != nil, c.lifetime > 0,
+	} {
+		if agreed {
+			names = append(names, Deviation(kind).String())
+		}
+	}
+	return names
+}
+
 // contracts reads the list of contracts.
 func (r *reader) contracts(n ast.Node) []*Contract {
 	items, ok := n.(*ast.SequenceNode)

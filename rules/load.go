@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/goccy/go-yaml/ast"
 )
 
 // Load reads and compiles the rules of paths: of a directory all *.yaml and *.yml below it in the order of their names,
@@ -20,6 +22,19 @@ func Load(paths ...string) (*Set, error) {
 		return nil, err
 	}
 	return Parse(files...)
+}
+
+// Count returns how many rules and contracts stand in the file, right or wrong; 0 of both if it is no YAML.
+func (f File) Count() (rules, contracts int) {
+	var errs Errors
+	doc := (&reader{file: f.Name, errs: &errs}).document(f.Data)
+	count := func(key string) int {
+		if list, ok := topLevel(doc, key).(*ast.SequenceNode); ok {
+			return len(list.Values)
+		}
+		return 0
+	}
+	return count("rules"), count("contracts")
 }
 
 // ReadFiles reads the rule files of paths, as [Load] chooses them, without compiling them. A file that several paths lead to

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -32,16 +33,28 @@ func newRulesCommand() *cobra.Command {
 	return cmd
 }
 
-// readRuleFiles reads the rule files of paths, or the shipped ones when there are no paths.
+// readRuleFiles reads the rule files of paths. Where there are none, or they hold contracts but no rules, the shipped rules are what
+// runs.
 func readRuleFiles(paths []string) ([]rules.File, error) {
 	files, err := rules.ReadFiles(paths...)
-	if len(paths) == 0 {
-		files, err = rules.ReadFS(pack.Files())
-	}
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return files, nil
+	if slices.ContainsFunc(files, func(f rules.File) bool { return !onlyContracts(f) }) {
+		return files, nil
+	}
+	shipped, err := rules.ReadFS(pack.Files())
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return append(shipped, files...), nil
+}
+
+// onlyContracts reports whether a file has contracts and no rules. A file that cannot be read at all has its errors told as one of
+// rules.
+func onlyContracts(f rules.File) bool {
+	count, contracts := f.Count()
+	return count == 0 && contracts > 0
 }
 
 // loadRules compiles the rules of paths, or the shipped ones. An invalid rule is the caller's mistake; the error lists all.
@@ -90,16 +103,24 @@ func checkRules(w io.Writer, files []rules.File) error {
 			fmt.Fprintln(w, wrong)
 			continue
 		}
-		set, err := rules.Parse(f)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "%s: ok, %s\n", f.Name, plural(set.Len(), "rule"))
+		fmt.Fprintf(w, "%s: ok, %s\n", f.Name, contentOf(f))
 	}
 	if len(defects) > 0 {
 		return usagef("%s in %s", plural(len(defects), "error"), plural(len(byFile), "file"))
 	}
 	return nil
+}
+
+// contentOf says how many rules and contracts a file has.
+func contentOf(f rules.File) string {
+	count, contracts := f.Count()
+	switch {
+	case contracts == 0:
+		return plural(count, "rule")
+	case count == 0:
+		return plural(contracts, "contract")
+	}
+	return plural(count, "rule") + " and " + plural(contracts, "contract")
 }
 
 // plural writes a count with its noun.
@@ -128,7 +149,10 @@ func newRulesListCommand() *cobra.Command {
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), list)
 			}
-			return listRules(cmd.OutOrStdout(), list)
+			if err := listRules(cmd.OutOrStdout(), list); err != nil {
+				return err
+			}
+			return listContracts(cmd.OutOrStdout(), set.Contracts)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write a JSON array with more about each rule")
@@ -144,6 +168,23 @@ func listRules(w io.Writer, list []rules.Summary) error {
 			if text == "" {
 				row[i] = "-"
 			}
+			row[i] = strings.Join(strings.Fields(row[i]), " ")
+		}
+		fmt.Fprintln(table, strings.Join(row, "\t"))
+	}
+	return table.Flush()
+}
+
+// listContracts writes the contracts below the rules, if there are any.
+func listContracts(w io.Writer, list []*rules.Contract) error {
+	if len(list) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nCONTRACT\tAPPLIES TO\tAGREED\tTITLE")
+	for _, c := range list {
+		row := []string{c.ID, c.Consumers(), strings.Join(c.Agreed(), ", "), c.Title}
+		for i := range row {
 			row[i] = strings.Join(strings.Fields(row[i]), " ")
 		}
 		fmt.Fprintln(table, strings.Join(row, "\t"))
