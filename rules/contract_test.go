@@ -241,7 +241,7 @@ func TestExplainContract(t *testing.T) {
 func TestContractTexts(t *testing.T) {
 	c := mustParse(t, "rules: [{id: a, detect: contract, by: client_id}]"+partners).Contracts[0]
 	for kind, want := range map[Deviation]string{
-		DeviatesOperation: "GET or POST /orders/** of orders-v1 or anything of stock-v1", DeviatesCountry: "DE or AT", DeviatesNetwork: "203.0.113.0/24 or AS3320",
+		DeviatesOperation: "GET or POST /orders/** of orders-v1; anything of stock-v1", DeviatesCountry: "DE or AT", DeviatesNetwork: "203.0.113.0/24 or AS3320",
 		DeviatesHours: "mon-fri 06:00-20:00 (Europe/Berlin)", DeviatesScope: "orders.read or stock.*", DeviatesEnvironment: "prod", DeviatesLifetime: "1h", WildcardScope: "",
 	} {
 		if got := c.Allowed(kind); got != want {

@@ -215,11 +215,7 @@ func (c *Contract) excess(e *event.Event) string {
 func (c *Contract) Allowed(kind Deviation) string {
 	switch kind {
 	case DeviatesOperation:
-		texts := make([]string, len(c.grants))
-		for i, g := range c.grants {
-			texts[i] = g.text
-		}
-		return orList(texts)
+		return c.grantTexts()
 	case DeviatesCountry:
 		return c.countries.String()
 	case DeviatesNetwork:
@@ -234,6 +230,19 @@ func (c *Contract) Allowed(kind Deviation) string {
 		return formatDuration(time.Duration(c.lifetime) * time.Millisecond)
 	}
 	return ""
+}
+
+// grantTexts lists what is granted. Grants hold lists themselves, so they are told apart by semicolons.
+func (c *Contract) grantTexts() string {
+	const most = 8
+	var texts []string
+	for _, g := range c.grants[:min(most, len(c.grants))] {
+		texts = append(texts, g.text)
+	}
+	if len(c.grants) > most {
+		texts = append(texts, "…")
+	}
+	return strings.Join(texts, "; ")
 }
 
 func (c *Contract) origins() string {
