@@ -219,12 +219,15 @@ func (c *Contract) fields() []event.Field {
 	for _, g := range c.grants {
 		all = append(all, g.filter.Fields()...)
 	}
-	for kind, used := range map[event.FieldKind]bool{
-		event.Country: c.countries != nil, event.SourceIP: c.networks != nil, event.ASN: c.asns != nil,
-		event.Scopes: c.scopes != nil, event.Environment: c.environments != nil,
+	for _, agreed := range []struct {
+		on   bool
+		kind event.FieldKind
+	}{
+		{c.countries != nil, event.Country}, {c.networks != nil, event.SourceIP}, {c.asns != nil, event.ASN},
+		{c.scopes != nil, event.Scopes}, {c.environments != nil, event.Environment},
 	} {
-		if used {
-			all = append(all, event.FieldOf(kind))
+		if agreed.on {
+			all = append(all, event.FieldOf(agreed.kind))
 		}
 	}
 	return all

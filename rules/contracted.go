@@ -30,7 +30,7 @@ var contractedKeys = []string{"find", "contracts", "lifetime", "leeway", "limit"
 
 // Contracted finds requests that deviate from contracts or from what is ever right, and entities that do.
 type Contracted struct {
-	Contracts []*Contract
+	Contracts []*Contract // by id
 	Lifetime  event.Time // of a token, milliseconds; 0: any
 	Leeway    event.Time // milliseconds
 	// Several is the one deviation within a window that the rule looks for, [SeveralEnvironments] and those that follow; 0 when
@@ -215,6 +215,7 @@ func (d *Contracted) settle(rule *Rule, byID map[string]*Contract, ids []string)
 			d.Contracts = append(d.Contracts, c)
 		}
 	}
+	slices.SortFunc(d.Contracts, func(a, b *Contract) int { return strings.Compare(a.ID, b.ID) })
 	return errs
 }
 
@@ -245,9 +246,8 @@ func (d *Contracted) Reads() []event.Field {
 func (d *Contracted) appendTo(b []byte) []byte {
 	b = appendInt(appendInt(b, int(d.find)), d.Limit)
 	b = appendInt(appendInt(b, int(d.Lifetime)), int(d.Leeway))
-	sorted := slices.SortedFunc(slices.Values(d.Contracts), func(a, b *Contract) int { return strings.Compare(a.ID, b.ID) })
-	b = appendInt(b, len(sorted))
-	for _, c := range sorted {
+	b = appendInt(b, len(d.Contracts))
+	for _, c := range d.Contracts {
 		b = c.appendTo(b)
 	}
 	return b
@@ -287,15 +287,14 @@ func (d *Contracted) limitText() string {
 	case d.Limit > 0:
 		return fmt.Sprintf("%d deviating requests", d.Limit)
 	case d.find == agreedDeviations && len(d.Contracts) > 0:
-		return "contracts " + d.contractIDs()
+		return "contracts " + strings.Join(d.contractIDs(), ", ")
 	}
 	return d.text()
 }
 
-func (d *Contracted) contractIDs() string {
-	var ids []string
+func (d *Contracted) contractIDs() (ids []string) {
 	for _, c := range d.Contracts {
 		ids = append(ids, c.ID)
 	}
-	return strings.Join(ids, ", ")
+	return ids
 }

@@ -68,6 +68,9 @@ func TestFingerprintOfEveryKind(t *testing.T) {
 		"detect: travel, ignore: {networks: 10.0.0.0/8}", "detect: travel, ignore: {asns: [1, 2]}", "detect: travel, ignore: {asns: [12]}",
 		"detect: simultaneous", "detect: simultaneous, across: asn", "detect: simultaneous, window: 5m, close_after: 10m", "detect: simultaneous, limit: 2", "detect: simultaneous, alternations: 3",
 		"detect: new_value, value: asn", "detect: new_value, value: country", "detect: new_value, value: asn, max: 5", "detect: new_value, value: asn, learn: {min_days: 3}", "detect: off_hours", "detect: off_hours, new: asn", "detect: off_hours, new: country", "detect: off_hours, learn: {min_days: 3}", "detect: off_hours, learn: {min_events: 3}",
+		"detect: contract", "detect: contract, find: operation", "detect: contract, find: [operation, country]", "detect: contract, find: country", "detect: contract, limit: 2", "detect: contract, limit: 2, window: 5m, close_after: 10m",
+		"detect: contract, find: expired_token", "detect: contract, find: revoked_token", "detect: contract, find: expired_token, leeway: 2m", "detect: contract, find: token_lifetime", "detect: contract, find: token_lifetime, lifetime: 1d",
+		"detect: contract, find: several_clients", "detect: contract, find: several_agents", "detect: contract, find: several_clients, limit: 2", "detect: contract, find: several_clients, window: 1h, close_after: 10m", "detect: contract, where: {status: 2xx}",
 		`detect: off_hours, hours: "08:00-18:00"`, `detect: off_hours, hours: "08:00-18:01"`, `detect: off_hours, hours: "08:00-18:00", days: mon`, `detect: off_hours, hours: "08:00-18:00", time_zone: Europe/Berlin`,
 	} {
 		f := mustParse(t, "rules: [{id: a, by: subject, "+keys+"}]").Rules[0].Fingerprint

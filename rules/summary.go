@@ -22,6 +22,7 @@ type Summary struct {
 	Limit       string   `json:"limit,omitempty"`
 	CloseAfter  string   `json:"close_after"`
 	Tags        []string `json:"tags"`
+	Contracts   []string `json:"contracts,omitempty"` // against which it holds requests
 	NeedsGeo    []string `json:"needs_geo"` // of city, asn, anonymous: the databases without which it is blind
 	Fingerprint string   `json:"fingerprint"`
 	File        string   `json:"file"`
@@ -45,6 +46,9 @@ func (r *Rule) Summary() Summary {
 	}
 	if r.Window > 0 {
 		s.Window = formatDuration(r.Window)
+	}
+	if d, ok := r.Detection.(*Contracted); ok {
+		s.Contracts = d.contractIDs()
 	}
 	if s.Tags == nil {
 		s.Tags = []string{}
