@@ -31,8 +31,8 @@ var contractedKeys = []string{"find", "contracts", "lifetime", "leeway", "limit"
 // Contracted finds requests that deviate from contracts or from what is ever right, and entities that do.
 type Contracted struct {
 	Contracts []*Contract // by id
-	Lifetime  event.Time // of a token, milliseconds; 0: any
-	Leeway    event.Time // milliseconds
+	Lifetime  event.Time  // of a token, milliseconds; 0: any
+	Leeway    event.Time  // milliseconds
 	// Several is the one deviation within a window that the rule looks for, [SeveralEnvironments] and those that follow; 0 when
 	// it looks for those of single requests.
 	Several Deviation

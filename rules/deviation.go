@@ -53,9 +53,6 @@ func (d Deviation) String() string {
 // WithinWindow reports whether the deviation is one of several requests together, not of one.
 func (d Deviation) WithinWindow() bool { return d >= SeveralEnvironments }
 
-// fromContract reports whether the deviation is one from a contract.
-func (d Deviation) fromContract() bool { return d <= DeviatesUnknown }
-
 // deviationSet is a set of deviations.
 type deviationSet uint16
 

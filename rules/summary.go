@@ -23,7 +23,7 @@ type Summary struct {
 	CloseAfter  string   `json:"close_after"`
 	Tags        []string `json:"tags"`
 	Contracts   []string `json:"contracts,omitempty"` // against which it holds requests
-	NeedsGeo    []string `json:"needs_geo"` // of city, asn, anonymous: the databases without which it is blind
+	NeedsGeo    []string `json:"needs_geo"`           // of city, asn, anonymous: the databases without which it is blind
 	Fingerprint string   `json:"fingerprint"`
 	File        string   `json:"file"`
 	Line        int      `json:"line"`
