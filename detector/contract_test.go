@@ -120,3 +120,18 @@ contracts: [{id: c, applies_to: {client_id: p}, may: {method: GET}, environments
 		t.Error(got)
 	}
 }
+
+// TestCountsBeginWithTheEpisode deviates again just before and when the episode is over: the state itself must know, because when the
+// sweep forgets a quiet one says nothing about episodes.
+func TestCountsBeginWithTheEpisode(t *testing.T) {
+	set := parseRules(t, []byte("rules: [{id: a, title: t, detect: contract, by: client_id, find: wildcard_scope, close_after: 1m}]"))
+	p := compile(set, nil, &slots{ids: map[[16]byte]slotID{}}, &numbers{}, Options{Seed: 1})
+	s := p.rules[0].detection.newState().(*contractState)
+	for i, want := range []uint32{1, 2, 3, 1} {
+		e := &event.Event{Time: []event.Time{1_000_000, 1_059_999, 1_010_000, 1_119_999}[i], Scopes: []string{"*"}}
+		s.observe(observation{event: e, now: max(e.Time, s.newest)})
+		if got := s.byName()["wildcard_scope"]; got != want {
+			t.Errorf("event %d: %d deviations, want %d", i, got, want)
+		}
+	}
+}
