@@ -306,6 +306,17 @@ func trafficEvent(t *testing.T, line int, words []string, n int) (e event.Event,
 				t.Fatalf("traffic line %d: unknown place %q", line, value)
 			}
 			e.SourceIP, e.IPText, e.Geo = p.ip, p.ip.String(), p.geo
+		case "environment":
+			e.Environment = value
+		case "issued":
+			e.TokenIssuedAt = trafficTime(t, line, value)
+		case "expires":
+			e.TokenExpiresAt = trafficTime(t, line, value)
+		case "revoked":
+			e.TokenRevokedAt = event.RevokedSinceEver
+			if value != "ever" {
+				e.TokenRevokedAt = trafficTime(t, line, value)
+			}
 		case "delay":
 			delay, _ = time.ParseDuration(value)
 		default:
@@ -324,6 +335,16 @@ func trafficEvent(t *testing.T, line int, words []string, n int) (e event.Event,
 		e.Route = e.Path
 	}
 	return e, delay
+}
+
+// trafficTime reads the times of a token, such as 2026-03-02T10:00:00Z.
+func trafficTime(t *testing.T, line int, value string) event.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		t.Fatalf("traffic line %d: %v", line, err)
+	}
+	return event.TimeOf(at)
 }
 
 // counted is {n}, which may be multiplied, taken modulo, added to and padded with zeros, in that order: {n*3%100+7:06}.

@@ -50,17 +50,22 @@ func parse(files []File, withTests bool) (*Set, []*Test, error) {
 	var errs Errors
 	var list []*Rule
 	var lists []testList
+	var contracts []*Contract
 	for _, f := range files {
 		r := &reader{file: f.Name, errs: &errs}
-		own, tests := r.ruleFile(r.document(f.Data))
+		content := r.ruleFile(r.document(f.Data))
+		own := r.rules(content.rules)
 		list = append(list, own...)
-		if tests != nil {
-			lists = append(lists, testList{r, tests, own})
+		contracts = append(contracts, r.contracts(content.contracts)...)
+		if content.tests != nil {
+			lists = append(lists, testList{r, content.tests, own})
 		}
 	}
 	errs = append(errs, collisions(list)...)
-	if len(list) == 0 && len(lists) > 0 && len(errs) == 0 {
-		lists[0].reader.errorf(lists[0].node, "there are tests and no rules: give the files of the rules too")
+	errs = append(errs, contractCollisions(contracts)...)
+	errs = append(errs, settle(list, contracts)...)
+	if len(list) == 0 && len(errs) == 0 {
+		errs = append(errs, withoutRules(lists, contracts)...)
 	}
 	var tests []*Test
 	for _, l := range lists {
@@ -69,7 +74,9 @@ func parse(files []File, withTests bool) (*Set, []*Test, error) {
 		}
 	}
 	if len(errs) == 0 {
-		return newSet(list), tests, nil
+		set := newSet(list)
+		set.Contracts = contracts
+		return set, tests, nil
 	}
 	return nil, nil, errs.sorted()
 }
@@ -95,23 +102,39 @@ func collisions(list []*Rule) (errs Errors) {
 	return errs
 }
 
-// ruleFile reads a document: a mapping with the key "rules", and perhaps "tests", whose value is returned unread. A file may
-// have tests alone.
-func (r *reader) ruleFile(doc ast.Node) (list []*Rule, tests ast.Node) {
+// withoutRules reports what means nothing where no file has rules.
+func withoutRules(lists []testList, contracts []*Contract) (errs Errors) {
+	if len(lists) > 0 {
+		line, column := position(lists[0].node)
+		errs = append(errs, Error{lists[0].reader.file, line, column, "", "there are tests and no rules: give the files of the rules too"})
+	}
+	if len(contracts) > 0 {
+		c := contracts[0]
+		errs = append(errs, Error{c.File, c.Line, c.column, "", "there are contracts but no rules in any file"})
+	}
+	return errs
+}
+
+// fileContent is what stands under the keys of a rule file, nil where a key is missing.
+type fileContent struct{ rules, contracts, tests ast.Node }
+
+// ruleFile reads a document: a mapping with the keys "rules", "contracts" and "tests", at least one of them.
+func (r *reader) ruleFile(doc ast.Node) (c fileContent) {
 	if doc == nil {
 		if !slices.ContainsFunc(*r.errs, func(e Error) bool { return e.File == r.file }) {
 			r.at(1, 1, "the file is empty: it needs the key \"rules\"")
 		}
-		return nil, nil
+		return c
 	}
-	o := r.object(doc, "a rule file", "rules", "tests")
+	o := r.object(doc, "a rule file", "rules", "contracts", "tests")
 	if _, ok := mapping(doc); !ok {
-		return nil, nil
+		return c
 	}
-	if o.has("tests") && !o.has("rules") {
-		return nil, o.get("tests")
+	c = fileContent{rules: o.get("rules"), contracts: o.get("contracts"), tests: o.get("tests")}
+	if !o.has("contracts") && !o.has("tests") {
+		c.rules = r.need(o, "a rule file", "rules")
 	}
-	return r.rules(r.need(o, "a rule file", "rules")), o.get("tests")
+	return c
 }
 
 func (r *reader) rules(n ast.Node) []*Rule {
@@ -144,6 +167,7 @@ func kindKeys() map[string][]string {
 		"off_hours":    offHoursKeys,
 		"new_value":    newValueKeys,
 		"workflow":     workflowKeys,
+		"contract":     contractedKeys,
 		"enumeration":  enumerationKeys,
 		"sequence":     sequenceKeys,
 		"risk":         riskKeys,
@@ -152,7 +176,7 @@ func kindKeys() map[string][]string {
 
 // Kinds lists the kinds of detection in the order of the documentation.
 func Kinds() []string {
-	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "sequence", "enumeration", "risk"}
+	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "sequence", "enumeration", "contract", "risk"}
 }
 
 // readRule reads one rule. The rule is of use only when nothing was reported.
@@ -376,6 +400,8 @@ func (r *reader) detection(kind string, o object, rule *Rule) Detection {
 		return r.newValue(o, rule)
 	case "workflow":
 		return parseWorkflow(r, o, rule)
+	case "contract":
+		return r.contracted(o, rule)
 	case "enumeration":
 		return r.enumeration(o, rule)
 	case "sequence":

@@ -50,7 +50,7 @@ const (
 )
 
 // Detection is the part of a rule that only its kind of detection has: one of *Distinct, *Rate, *Travel, *Simultaneous,
-// *OffHours, *NewValue, *Workflow, *Sequence, *Enumeration and *Risk.
+// *OffHours, *NewValue, *Workflow, *Sequence, *Enumeration, *Contracted and *Risk.
 type Detection interface {
 	// Kind is the word after "detect:".
 	Kind() string

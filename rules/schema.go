@@ -21,11 +21,12 @@ func Schema() []byte {
 		"$id":                  "https://github.com/gatewatch/gatewatch/rules.schema.json",
 		"title":                "gatewatch rules",
 		"type":                 "object",
-		"anyOf":                []schema{{"required": []string{"rules"}}, {"required": []string{"tests"}}},
+		"anyOf":                []schema{{"required": []string{"rules"}}, {"required": []string{"contracts"}}, {"required": []string{"tests"}}},
 		"additionalProperties": false,
 		"properties": schema{
-			"rules": schema{"type": "array", "minItems": 1, "maxItems": MaxRules, "items": ref("rule")},
-			"tests": schema{"type": "array", "minItems": 1, "items": ref("test")},
+			"rules":     schema{"type": "array", "minItems": 1, "maxItems": MaxRules, "items": ref("rule")},
+			"contracts": schema{"type": "array", "minItems": 1, "maxItems": MaxContracts, "items": contractSchema()},
+			"tests":     schema{"type": "array", "minItems": 1, "items": ref("test")},
 		},
 		"$defs": definitions(),
 	}
@@ -200,6 +201,8 @@ func kindProperties(kind string) schema {
 		return offHoursSchema()
 	case "new_value":
 		return schema{"value": described(ref("field"), "whose values are learned for each entity"), "learn": learnSchema(), "max": within(1, maxLearned)}
+	case "contract":
+		return contractedSchema()
 	case "enumeration":
 		return enumerationSchema(window)
 	case "sequence":

@@ -30,6 +30,8 @@ var notOfShape = []string{
 	"test-too-many-requests", "test-unknown-rule", "tests-without-rules", "traffic-at", "traffic-counter", "traffic-counter-modulo", "traffic-pace",
 	"traffic-repeat-times", "traffic-too-long", "traffic-field-",
 	"workflow-", "enumeration-newcomer", "enumeration-share", "enumeration-share-form", "enumeration-no-object", "enumeration-nothing-judged", "enumeration-learn-without-found",
+	"contract-unknown", "contract-none", "contract-duplicate-id", "contract-days", "contract-network", "contract-route", "contract-find-twice", "contract-groups-by",
+	"contract-window", "contract-limit-several", "contract-lifetime-unused", "contract-leeway-unused", "contract-names-unused", "contract-only",
 }
 
 func compiledSchema(t *testing.T) *jsonschema.Schema {

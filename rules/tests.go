@@ -114,13 +114,6 @@ func (l testList) read(all []*Rule) []*Test {
 	return tests
 }
 
-// Count returns how many rules and tests stand in the file, right or wrong.
-func (f File) Count() (rules, tests int) {
-	r := &reader{file: f.Name, errs: &Errors{}}
-	o := r.object(r.document(f.Data), "a rule file", "rules", "tests")
-	return length(o.get("rules")), length(o.get("tests"))
-}
-
 func length(n ast.Node) int {
 	if s, ok := n.(*ast.SequenceNode); ok {
 		return len(s.Values)

@@ -23,6 +23,8 @@ import (
 //	over    instead of every: the time over which they are spread evenly
 //	repeat  {every: 24h, times: 8}: all of that again, as on the following days
 //	from    the place, see [Place]
+//	revoked_at
+//	        when a revocation list says that the tokens were revoked, written as at; default: no list names them
 //	client_id, subject, token_id, session_id, source_ip, user_agent, api, environment, route, request_id, scopes, duration_ms,
 //	request_bytes, response_bytes, token_issued_at, token_expires_at, attributes.<name>
 //	        fields of the event. scopes are words with blanks between
@@ -36,6 +38,7 @@ type Traffic struct {
 	Fields     []TestField
 	Places     []*Place // none: nowhere
 	At         time.Duration
+	RevokedAt  *time.Duration // from the start; nil: not revoked
 	Times      int
 	Every      time.Duration
 	Rounds     int
@@ -122,7 +125,7 @@ func (r testReader) numbered(n ast.Node, what, text string) Numbered {
 	}
 }
 
-var trafficKeys = []string{"call", "at", "times", "every", "over", "repeat", "from"}
+var trafficKeys = []string{"call", "at", "times", "every", "over", "repeat", "from", "revoked_at"}
 
 // textFields are the fields of events that an entry gives by their name: all that the gateway logs, and call does not say.
 var textFields = func() []string {
@@ -154,6 +157,10 @@ func (r testReader) traffic(n ast.Node, start time.Time) Traffic {
 		t.Places = append(t.Places, r.place(item))
 	}
 	t.At = r.offset(o.get("at"), "at", start, 0)
+	if o.has("revoked_at") {
+		at := r.offset(o.get("revoked_at"), "revoked_at", start, 0)
+		t.RevokedAt = &at
+	}
 	t.Times = r.integer(o.get("times"), "times", 1, MaxTestEvents, t.longest())
 	r.pace(o, &t)
 	r.repetition(o, &t)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -32,16 +33,28 @@ func newRulesCommand() *cobra.Command {
 	return cmd
 }
 
-// readRuleFiles reads the rule files of paths, or the shipped ones when there are no paths.
+// readRuleFiles reads the rule files of paths. Where there are none, or they hold contracts but no rules, the shipped rules are what
+// runs.
 func readRuleFiles(paths []string) ([]rules.File, error) {
 	files, err := rules.ReadFiles(paths...)
-	if len(paths) == 0 {
-		files, err = rules.ReadFS(pack.Files())
-	}
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return files, nil
+	if slices.ContainsFunc(files, func(f rules.File) bool { return !onlyContracts(f) }) {
+		return files, nil
+	}
+	shipped, err := rules.ReadFS(pack.Files())
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return append(shipped, files...), nil
+}
+
+// onlyContracts reports whether a file has contracts and no rules. A file that cannot be read at all has its errors told as one of
+// rules.
+func onlyContracts(f rules.File) bool {
+	c := f.Count()
+	return c.Rules == 0 && c.Contracts > 0
 }
 
 // loadRules compiles the rules of paths, or the shipped ones. An invalid rule is the caller's mistake; the error lists all.
@@ -101,12 +114,14 @@ func checkRules(w io.Writer, files []rules.File) error {
 // contents counts what a file holds.
 func contents(f rules.File) string {
 	var parts []string
-	n, tests := f.Count()
-	if n > 0 {
-		parts = append(parts, plural(n, "rule"))
-	}
-	if tests > 0 {
-		parts = append(parts, plural(tests, "test"))
+	c := f.Count()
+	for _, p := range []struct {
+		n    int
+		noun string
+	}{{c.Rules, "rule"}, {c.Contracts, "contract"}, {c.Tests, "test"}} {
+		if p.n > 0 {
+			parts = append(parts, plural(p.n, p.noun))
+		}
 	}
 	return strings.Join(parts, ", ")
 }
@@ -137,7 +152,10 @@ func newRulesListCommand() *cobra.Command {
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), list)
 			}
-			return listRules(cmd.OutOrStdout(), list)
+			if err := listRules(cmd.OutOrStdout(), list); err != nil {
+				return err
+			}
+			return listContracts(cmd.OutOrStdout(), set.Contracts)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write a JSON array with more about each rule")
@@ -153,6 +171,23 @@ func listRules(w io.Writer, list []rules.Summary) error {
 			if text == "" {
 				row[i] = "-"
 			}
+			row[i] = strings.Join(strings.Fields(row[i]), " ")
+		}
+		fmt.Fprintln(table, strings.Join(row, "\t"))
+	}
+	return table.Flush()
+}
+
+// listContracts writes the contracts below the rules, if there are any.
+func listContracts(w io.Writer, list []*rules.Contract) error {
+	if len(list) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nCONTRACT\tAPPLIES TO\tAGREED\tTITLE")
+	for _, c := range list {
+		row := []string{c.ID, c.Consumers(), strings.Join(c.Agreed(), ", "), c.Title}
+		for i := range row {
 			row[i] = strings.Join(strings.Fields(row[i]), " ")
 		}
 		fmt.Fprintln(table, strings.Join(row, "\t"))

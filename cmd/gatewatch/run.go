@@ -22,6 +22,7 @@ import (
 	"github.com/gatewatch/gatewatch/ingest/kafka"
 	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
 	"github.com/gatewatch/gatewatch/ingest/push"
+	"github.com/gatewatch/gatewatch/ingest/revocation"
 	"github.com/gatewatch/gatewatch/sinks"
 )
 
@@ -76,6 +77,7 @@ type service struct {
 
 	rules    *ruleFiles
 	geo      *geo.Databases
+	revoked  *revocation.List // nil: no lists
 	operator *operatorServer
 	store    *disk.Store
 	queue    *sinks.Queue
@@ -107,6 +109,9 @@ func (s *service) build(ctx context.Context) error {
 		return err
 	}
 	if s.geo, err = openGeo(s.config.Geo, geo.Options{Registerer: s.registry, Logger: s.log}); err != nil {
+		return err
+	}
+	if s.revoked, err = openRevocations(s.config.Ingest.Config, s.log, s.registry); err != nil {
 		return err
 	}
 	warnBlind(s.log, s.rules.set, s.geo)
@@ -171,6 +176,7 @@ func (s *service) openSinks(ctx context.Context) error {
 // connect makes the source and the pipeline between it and the sinks.
 func (s *service) connect(ctx context.Context) error {
 	decoding := newDecoding(s.config.Ingest.Config, s.geo, s.registry)
+	decoding.options.Revoked = s.revoked
 	decoding.use(s.rules.set)
 	letters, err := s.openDeadLetters()
 	if err != nil {
@@ -255,6 +261,7 @@ func (s *service) run(ctx context.Context) error {
 		pipelineEnded <- nil // each partition has its own
 	}
 	watchers.Go(func() { s.rules.watch(reading) })
+	watchers.Go(func() { watchRevocations(reading, s.revoked, s.log) })
 	if s.operator != nil {
 		s.sight.held = s.operator.setHeld
 	}
