@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -73,6 +74,15 @@ func (c Config) CheckURL(option, address string) error {
 		return fmt.Errorf("%s is http:// to %s, where everybody in between reads credentials and alerts: use https://, or set plaintext: true", option, u.Host)
 	}
 	return nil
+}
+
+// Behind returns what stands behind the host of the address, for destinations whose address is the secret.
+func (c Config) Behind() []string {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return nil
+	}
+	return []string{u.RawQuery, strings.TrimPrefix(u.EscapedPath(), "/")}
 }
 
 func loopback(host string) bool {

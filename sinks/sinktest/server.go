@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -68,7 +69,7 @@ func newServer(t *testing.T, h HTTP) *server {
 	t.Helper()
 	s := &server{handle: h.New(), counts: h.Delivers}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
-	s.Config.ErrorLog = nil
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
@@ -224,4 +225,13 @@ func (p *tunnel) targets() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]string(nil), p.seen...)
+}
+
+// Serve answers requests on the loopback address, without TLS, until the test ends. Calls of answer come one at a time.
+func Serve(t *testing.T, answer func(r *http.Request, body []byte) Reply) (url string) {
+	t.Helper()
+	s := &server{handle: func(_ *Store, r *http.Request, body []byte) Reply { return answer(r, body) }}
+	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
+	t.Cleanup(s.Close)
+	return s.URL
 }

@@ -34,7 +34,8 @@ type Sink struct {
 
 // New returns a sink for a valid configuration.
 func New(c Config) (*Sink, error) {
-	client, err := post.New(c.Config, c.Secret, c.PreviousSecret, c.Token, strings.TrimPrefix(c.Secret, prefix))
+	secrets := append(c.Behind(), c.Secret, c.PreviousSecret, c.Token, strings.TrimPrefix(c.Secret, prefix))
+	client, err := post.New(c.Config, secrets...)
 	if err != nil {
 		return nil, fmt.Errorf("set up webhook sink: %w", err)
 	}

@@ -44,7 +44,7 @@ func TestConformance(t *testing.T) {
 		Wait:       []sinktest.Reply{{Status: 410}},
 		MaxItem:    format.MaxBytes,
 		BlindSpots: true, Deduplicates: true,
-		Secrets: []string{secret, strings.TrimPrefix(secret, prefix), older, token},
+		Secrets: []string{secret, strings.TrimPrefix(secret, prefix), older, token, "path-7c6e", "query-91ab"},
 	})
 }
 
