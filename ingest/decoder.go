@@ -8,6 +8,7 @@ import (
 	"github.com/gatewatch/gatewatch/ingest/accesslog"
 	"github.com/gatewatch/gatewatch/ingest/arena"
 	"github.com/gatewatch/gatewatch/ingest/geo"
+	"github.com/gatewatch/gatewatch/ingest/inventory"
 	"github.com/gatewatch/gatewatch/ingest/privacy"
 	"github.com/gatewatch/gatewatch/ingest/route"
 )
@@ -23,6 +24,7 @@ type Options struct {
 	GeoCache       int            // addresses remembered by each decoder; default geo.DefaultCacheEntries
 	Metrics        *Metrics       // nil: none
 	Now            func() time.Time
+	Inventory      *inventory.Inventory // nil: nothing is known of operations
 }
 
 // Decoder turns records of one partition into batches of events: it decodes them, finds places, replaces secrets and
@@ -40,6 +42,7 @@ type Decoder struct {
 	privacy *privacy.Filter
 	geo     *geo.Cache
 	metrics *Metrics
+	known   *inventory.Inventory
 
 	partition event.Partition
 	current   *memory
@@ -74,6 +77,7 @@ func NewDecoder(opts Options) *Decoder {
 		}),
 		privacy: privacy.New(opts.Privacy),
 		metrics: opts.Metrics,
+		known:   opts.Inventory,
 		free:    make(chan *memory, maxFree),
 	}
 	if opts.Geo != nil {
@@ -121,6 +125,12 @@ func (d *Decoder) enrich(e *event.Event, element []byte) {
 	}
 	mem := &d.current.arena
 	d.privacy.Apply(e, element, mem)
+	if e.Operation = d.known.Find(e.Method, e.Path, e.Route); e.Route == "" && e.Operation != nil {
+		e.Route = e.Operation.Route
+	}
+	if e.Route == "" {
+		e.Route = d.known.Route(e.Path)
+	}
 	if e.Route == "" {
 		e.Route = mem.CommitString(route.Append(mem.Reserve(len(e.Path)+route.Slack), e.Path))
 	}
