@@ -67,6 +67,9 @@ func (l *loader) failed(file string, err error) {
 			continue
 		}
 		seen[line] = true
+		line = strings.TrimSuffix(line, ", sorry")
+		line = strings.Replace(line, "spec type not supported by libopenapi", "is no OpenAPI file: it does not begin with openapi: 3.…", 1)
+		line = strings.Replace(line, "; set AllowExcessiveAliases for trusted documents", "", 1)
 		if strings.Contains(line, "cannot find reference") {
 			line += "; references to other files are not followed: bundle them into one"
 		}
