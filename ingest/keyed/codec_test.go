@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -37,6 +38,9 @@ func written() event.Event {
 		Environment: "prod", API: "orders-v1", ClientID: "mobile-app", Subject: "user-1", TokenID: "t-1", SessionID: "s-1", Method: "GET",
 		Path: "/users/42/profile", Route: "/users/{id}/profile", UserAgent: "okhttp/4", RequestID: "r-1", IPText: "11.0.3.142",
 		Scopes: []string{"profile.read", ""}, Attributes: []event.Attribute{{Key: "tier", Value: "gold"}, {Key: "", Value: ""}},
+		Operation: &event.Operation{
+			Registered: true, API: "orders-v1", Route: "/users/{id}/profile", Owner: "team", Classification: "pii", Deprecated: true, Sunset: 1_800_000_000_000,
+		},
 	}
 }
 
@@ -80,6 +84,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 	fourth.Offset, fourth.IPText = 1601, "not what it parses to"
 	fifth := written()
 	fifth.Offset, fifth.SourceIP = 1602, netip.MustParseAddr("11.0.3.143") // another address with the same text
+	fifth.Operation = &event.Operation{}                                   // registered nowhere
 	events := []event.Event{written(), second, third, fourth, fifth, fifth}
 	value := encode(t, NewEncoder(false), header(), events)
 	run, err := NewDecoder(Options{}).Decode(77, value)
@@ -152,7 +157,7 @@ func TestTopicThatIsNoInput(t *testing.T) {
 func TestUnknownVersion(t *testing.T) {
 	value := encode(t, NewEncoder(false), header(), nil)
 	value[0] = Version + 1
-	if _, err := NewDecoder(Options{}).Decode(0, value); err == nil || !strings.Contains(err.Error(), "version 2") {
+	if _, err := NewDecoder(Options{}).Decode(0, value); err == nil || !strings.Contains(err.Error(), "version 3") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -204,5 +209,52 @@ func TestDamage(t *testing.T) {
 		if run, err := d.Decode(0, damaged); err == nil {
 			run.Batch.Release()
 		}
+	}
+}
+
+// What a router of the first version has written is read; it knew nothing of operations.
+func TestFirstVersionIsRead(t *testing.T) {
+	value, err := os.ReadFile("testdata/version-1.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := written(), written()
+	first.Operation, second.Operation, second.ClientID = nil, nil, "other"
+	d := NewDecoder(Options{})
+	for range 2 {
+		run, err := d.Decode(0, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, run, header(), []event.Event{first, second})
+		run, err = d.Decode(0, encode(t, NewEncoder(false), header(), []event.Event{written()}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, run, header(), []event.Event{written()})
+	}
+}
+
+// One operation is one value, however many records name it, and outlives their memory.
+func TestOperationsAreShared(t *testing.T) {
+	d, enc := NewDecoder(Options{}), NewEncoder(false)
+	var first *event.Operation
+	for range 3 {
+		run, err := d.Decode(0, encode(t, enc, header(), []event.Event{written(), written()}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range run.Batch.Events {
+			if first == nil {
+				first = run.Batch.Events[i].Operation
+			}
+			if run.Batch.Events[i].Operation != first {
+				t.Fatal("the same operation is another value")
+			}
+		}
+		run.Batch.Release()
+	}
+	if first.Owner != "team" {
+		t.Errorf("%+v", first)
 	}
 }
