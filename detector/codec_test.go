@@ -31,6 +31,7 @@ rules:
     workflows: [{name: purchase, timeout: 30m, path: [cart, checkout, pay]}]
     guard: [checkout, pay]
     grace: 1s
+  - {id: inventory, title: t, detect: inventory, by: client_id, window: 1m, limit: 3}
 `
 
 // FuzzState shows random traffic to every kind of state, encodes and decodes it, and goes on with both: they must conclude
@@ -140,6 +141,7 @@ func randomEvents(seed uint64, n int) []observation {
 		if path[1] == 'u' {
 			e.Route = "/users/{id}"
 		}
+		e.Operation = []*event.Operation{nil, operations["unregistered"], operations["owned"], operations["ownerless"], operations["retired"]}[r.IntN(5)]
 		all[i] = observation{event: e, now: at}
 	}
 	return all

@@ -105,6 +105,8 @@ func newDetection(r *rules.Rule, o Options) detection {
 		return newNewValue(r, d)
 	case *rules.Workflow:
 		return newWorkflow(r, d)
+	case *rules.Inventory:
+		return newInventory(r, d, o)
 	}
 	panic("detector: rule " + r.ID + " has an unknown detection")
 }

@@ -109,6 +109,8 @@ func readValue(d Detection, e *event.Event) string {
 		if symbol, ok := d.Automaton.Symbol(e); ok {
 			return "step=" + d.Automaton.StepName(symbol)
 		}
+	case *Inventory:
+		return d.problemsText(e)
 	}
 	return ""
 }
@@ -146,6 +148,10 @@ func notes(r *Rule, e *event.Event) []string {
 		}
 		if d.Declared != nil && d.Declared.Contains(e.Time.Std().In(d.Location)) {
 			list = append(list, "the time is within the declared hours")
+		}
+	case *Inventory:
+		if note := d.note(e); note != "" {
+			list = append(list, note)
 		}
 	}
 	if e.Geo == nil {

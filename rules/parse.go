@@ -115,12 +115,13 @@ func kindKeys() map[string][]string {
 		"off_hours":    offHoursKeys,
 		"new_value":    newValueKeys,
 		"workflow":     workflowKeys,
+		"inventory":    inventoryKeys,
 	}
 }
 
 // Kinds lists the kinds of detection in the order of the documentation.
 func Kinds() []string {
-	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow"}
+	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "inventory"}
 }
 
 // readRule reads one rule. The rule is of use only when nothing was reported.
@@ -341,6 +342,8 @@ func (r *reader) detection(kind string, o object, rule *Rule) Detection {
 		return r.newValue(o, rule)
 	case "workflow":
 		return parseWorkflow(r, o, rule)
+	case "inventory":
+		return r.inventory(o, rule)
 	}
 	if n := r.need(o, "a rule", "detect"); n != nil {
 		r.choice(n, "detect", "", Kinds()...)

@@ -50,7 +50,7 @@ const (
 )
 
 // Detection is the part of a rule that only its kind of detection has: one of *Distinct, *Rate, *Travel, *Simultaneous,
-// *OffHours, *NewValue and *Workflow.
+// *OffHours, *NewValue, *Workflow and *Inventory.
 type Detection interface {
 	// Kind is the word after "detect:".
 	Kind() string
@@ -141,6 +141,12 @@ type Workflow struct {
 	Automaton *Automaton
 }
 
+// Inventory finds calls to endpoints that should not be there: more than Limit within the window.
+type Inventory struct {
+	Find  InventoryProblems
+	Limit int
+}
+
 // Kind implements [Detection].
 func (*Distinct) Kind() string { return "distinct" }
 
@@ -161,6 +167,9 @@ func (*NewValue) Kind() string { return "new_value" }
 
 // Kind implements [Detection].
 func (*Workflow) Kind() string { return "workflow" }
+
+// Kind implements [Detection].
+func (*Inventory) Kind() string { return "inventory" }
 
 // Reads implements [Detection].
 func (d *Distinct) Reads() []event.Field { return []event.Field{d.Count} }
@@ -194,3 +203,6 @@ func (d *NewValue) Reads() []event.Field { return []event.Field{d.Value} }
 
 // Reads implements [Detection].
 func (*Workflow) Reads() []event.Field { return nil }
+
+// Reads implements [Detection].
+func (*Inventory) Reads() []event.Field { return nil }
