@@ -164,8 +164,12 @@ func (s *inventoryState) summary(f finding, in string) string {
 }
 
 func times(f finding) string {
-	if f.value == 1 && f.err == 0 {
+	switch {
+	case f.err != 0:
+	case f.value == 1:
 		return "once"
+	case f.value == 2:
+		return "twice"
 	}
 	return approximate(f) + " times"
 }

@@ -81,6 +81,10 @@ func (r *routing) build() error {
 	if r.geo, err = openGeo(r.config.Geo, geo.Options{Registerer: r.registry, Logger: r.log}); err != nil {
 		return err
 	}
+	if r.known, err = openInventory(r.config.Inventory, r.log); err != nil {
+		return err
+	}
+	warnUnlisted(r.log, r.rules.set, r.config.Rules.Paths, r.known)
 	if err := r.listen(); err != nil {
 		return err
 	}
@@ -103,6 +107,7 @@ func checkRoute(c config) error {
 func (r *routing) connect() error {
 	decoding := newDecoding(r.config.Ingest, r.geo, r.registry)
 	decoding.use(r.rules.set)
+	decoding.know(r.known)
 	letters, err := r.openDeadLetters()
 	if err != nil {
 		return err

@@ -50,9 +50,6 @@ func (v *Inventory) Find(method, path, logged string) *event.Operation {
 	return unregistered
 }
 
-// Number is Find for whoever counts by operation: the index in [Inventory.Operations], -1 when there is none.
-func (v *Inventory) Number(method, path, logged string) int { return v.find(method, path, logged) }
-
 func (v *Inventory) find(method, path, logged string) int {
 	var p segments
 	if p.read(path) {
