@@ -244,8 +244,9 @@ func (s *reading) operation(method, path string, where *yaml.Node, op *v3.Operat
 	}
 }
 
+// deprecated looks at the file itself: of what is no boolean the library keeps nothing.
 func (s *reading) deprecated(op *v3.Operation) bool {
-	n := op.GoLow().Deprecated.ValueNode
+	n := value(op.GoLow().RootNode, "deprecated")
 	if n == nil {
 		return false
 	}
@@ -254,6 +255,19 @@ func (s *reading) deprecated(op *v3.Operation) bool {
 		s.at(n, "deprecated must be true or false, not %q", shorten(n.Value))
 	}
 	return value
+}
+
+// value returns that of a key of a mapping, or nil.
+func value(mapping *yaml.Node, key string) *yaml.Node {
+	if mapping == nil || mapping.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
 }
 
 func (s *reading) add(o Operation, where *yaml.Node) {
