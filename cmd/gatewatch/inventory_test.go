@@ -166,7 +166,7 @@ func TestShippedInventoryRules(t *testing.T) {
 	}
 	want := map[string]bool{
 		"shadow-endpoint PATCH /products/{id}/stock": true, // settlements are sent in scenarios alone
-		"zombie-endpoint GET /reports": true, "zombie-endpoint GET /reports/{day}/download": true,
+		"zombie-endpoint GET /reports":               true, "zombie-endpoint GET /reports/{day}/download": true,
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Error(diff)

@@ -16,7 +16,7 @@ func newInventoryLearnCommand() *cobra.Command {
 		Short: "Learn route templates from telemetry",
 		Long: "learn reads telemetry and writes route templates for inventory.learned to stdout. What looks like an id is a parameter in any\n" +
 			"case; learn finds those that do not, such as names of categories: a segment is a parameter when more than --max-values\n" +
-			"different ones stand in it behind the same beginning. Only requests that answered 2xx count, and only those without a route\n" +
+			"different ones stand in it behind the same beginning (the first segment: 20 times as many). Only requests that answered 2xx count, and only those without a route\n" +
 			"in the log or in a specification. The same requests in any order give the same templates.",
 		Example: "  gatewatch inventory learn monday.jsonl.gz tuesday.jsonl.gz > learned.yaml",
 		Args:    someFiles,

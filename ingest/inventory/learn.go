@@ -12,11 +12,16 @@ import (
 // DefaultMaxValues is how many values a segment can have and still be words: a route that more can stand in has a parameter there.
 const DefaultMaxValues = 50
 
+// firstFactor is how many times as many values the first segment of paths can have: services and resources are told apart by it, and
+// a gateway has more of these than one of them has fixed words below it.
+const firstFactor = 20
+
 // maxLearned is how many different prefixes of paths are held while learning: about 100 MB.
 const maxLearned = 500_000
 
 // Learner learns route templates from paths. What looks like an id is a parameter at once, as [route.Template] says. Of the rest,
-// a segment becomes a parameter when more than a number of different values stand in it under the same prefix.
+// a segment becomes a parameter when more than a number of different values stand in it under the same prefix; the first segment of
+// paths, when twenty times as many do.
 //
 // What is learned depends on the set of paths alone, not on their order or number. For a prefix is collapsed when it has had too
 // many values, and stays so; everything that was below its values is then put together, and what was collapsed below one of
@@ -82,11 +87,19 @@ func (l *Learner) step(at *stem, segment string) *stem {
 		at.words = map[string]*stem{}
 	}
 	at.words[strings.Clone(segment)] = next
-	if len(at.words) <= l.most {
+	if len(at.words) <= l.limit(at) {
 		return next
 	}
 	l.collapse(at)
 	return at.parameter
+}
+
+// limit is how many words can stand behind a beginning.
+func (l *Learner) limit(at *stem) int {
+	if at == l.root {
+		return firstFactor * l.most
+	}
+	return l.most
 }
 
 func (l *Learner) below(at *stem) *stem {
