@@ -198,6 +198,19 @@ func TestHugeSpecifications(t *testing.T) {
 	}
 }
 
+func TestDeepSpecifications(t *testing.T) {
+	const head = "openapi: 3.0.0\ninfo: {title: x, version: '1'}\npaths: {}\nx-a: "
+	for _, text := range []string{
+		head + strings.Repeat("[", 1_000_000),
+		head + strings.Repeat(`{"a":`, 100_000) + "1" + strings.Repeat("}", 100_000),
+		head + "\n" + strings.Repeat("  - ", 1000) + strings.Repeat("? ", 100_000),
+	} {
+		if _, err := Parse(Specification{"deep.yaml", []byte(text)}); err == nil || !strings.HasPrefix(err.Error(), "deep.yaml: ") {
+			t.Errorf("%.60q: %v", text[len(head):], err)
+		}
+	}
+}
+
 func TestFindDoesNotAllocate(t *testing.T) {
 	v := parsed(t, "/a/{b}/c-{d}.json", "/caf\u00e9/{id}", "/a/b")
 	for _, path := range []string{"/a/1/c-2.json", "/caf%C3%A9/%31", "//a/./x/../b;v=1", "/nowhere", strings.Repeat("/a", 100)} {

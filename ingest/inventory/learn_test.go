@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -40,12 +41,26 @@ func TestManyValuesAreAParameter(t *testing.T) {
 // word makes words of letters alone, which look like no ids.
 func word(i int) string { return string([]byte{'a' + byte(i/26%26), 'a' + byte(i%26), 'o', 'n'}) }
 
+// What was a parameter below one value is one below all of them, whichever comes first.
+func TestCollapsedBelowOneValue(t *testing.T) {
+	var paths []string
+	for i := range 8 {
+		paths = append(paths, "/of/"+word(0)+"/"+word(i), "/of/"+word(i)+"/"+word(0))
+	}
+	for range 2 {
+		if diff := cmp.Diff([]string{"/of/{id}/{id2}"}, learned(t, 5, paths)); diff != "" {
+			t.Error(diff)
+		}
+		slices.Sort(paths)
+	}
+}
+
 func TestLearningDoesNotDependOnOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for round := range 300 {
 		var paths []string
 		for range 200 {
-			path := ""
+			path := []string{"", "/of"}[round%2]
 			for range 1 + r.IntN(4) {
 				path += "/" + []string{word(r.IntN(4)), word(r.IntN(12)), "42"}[r.IntN(3)]
 				if len(path) == 5 && round%3 == 0 {
@@ -57,6 +72,12 @@ func TestLearningDoesNotDependOnOrder(t *testing.T) {
 		want := learned(t, 5, paths)
 		if diff := cmp.Diff(want, canonical(paths, 5)); diff != "" {
 			t.Fatal("the definition gives something else:", diff)
+		}
+		for _, order := range []func(a, b string) int{strings.Compare, func(a, b string) int { return strings.Compare(b, a) }} {
+			slices.SortFunc(paths, order)
+			if diff := cmp.Diff(want, learned(t, 5, paths)); diff != "" {
+				t.Fatal("sorted:", diff)
+			}
 		}
 		for range 3 {
 			r.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
