@@ -71,6 +71,7 @@ rules:
   - {id: several-addresses, title: t, detect: contract, by: client_id, find: several_addresses, window: 1h}
   - {id: several-environments, title: t, detect: contract, by: client_id, find: several_environments, window: 1h, limit: 2}
   - {id: several-agents, title: t, detect: contract, by: client_id, find: several_agents, window: 1h}
+  - {id: inventory, title: t, detect: inventory, by: client_id, window: 1m, limit: 3}
 contracts:
   - id: users
     applies_to: {client_id: c}
@@ -188,6 +189,7 @@ func randomEvents(seed uint64, n int) []observation {
 		if path[1] == 'u' {
 			e.Route = "/users/{id}"
 		}
+		e.Operation = []*event.Operation{nil, operations["unregistered"], operations["owned"], operations["ownerless"], operations["retired"]}[r.IntN(5)]
 		all[i] = observation{event: e, now: at}
 	}
 	return all

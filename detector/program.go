@@ -110,6 +110,8 @@ func newDetection(r *rules.Rule, o Options) detection {
 		return newNewValue(r, d)
 	case *rules.Workflow:
 		return newWorkflow(r, d)
+	case *rules.Inventory:
+		return newInventory(r, d, o)
 	case *rules.Contracted:
 		return newContracted(r, d, o)
 	case *rules.Enumeration:

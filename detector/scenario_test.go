@@ -217,6 +217,7 @@ func lines(alerts []*alert.Alert) (lines []string) {
 //
 // The date may be left out after the first line, and so may "x60 every 500ms". {n} counts from 1 within the line; {n%5} runs
 // through 0..4; more at [counted]. Fields are written as in rules; place is one of [places], scope repeats; delay=3s lets the events arrive
+// through 0..4. Fields are written as in rules; place is one of [places], operation one of [operations], scope repeats; delay=3s lets the events arrive
 // later than they happened. Events arrive in the order of time plus delay.
 func parseTraffic(t *testing.T, text string) []event.Event {
 	t.Helper()
@@ -317,6 +318,12 @@ func trafficEvent(t *testing.T, line int, words []string, n int) (e event.Event,
 			if value != "ever" {
 				e.TokenRevokedAt = trafficTime(t, line, value)
 			}
+		case "operation":
+			o, ok := operations[value]
+			if !ok {
+				t.Fatalf("traffic line %d: unknown operation %q", line, value)
+			}
+			e.Operation = o
 		case "delay":
 			delay, _ = time.ParseDuration(value)
 		default:
@@ -384,6 +391,16 @@ var places = map[string]testPlace{
 	"VPN-NY":      {netip.MustParseAddr("192.0.2.8"), &event.Geo{Country: "US", Continent: "NA", City: "New York", Latitude: 40.71, Longitude: -74.01, RadiusKM: 20, HasPlace: true, ASN: 106, Anonymous: event.AnonymousVPN}},
 	"Somewhere":   {netip.MustParseAddr("192.0.2.9"), &event.Geo{Country: "GB", Continent: "EU", ASN: 107}},
 	"Egress-NY":   {netip.MustParseAddr("198.51.100.1"), &event.Geo{Country: "US", Continent: "NA", City: "New York", Latitude: 40.71, Longitude: -74.01, RadiusKM: 20, HasPlace: true, ASN: 108}},
+}
+
+// operations are what the inventory can know of scenario traffic; without one of them there is no inventory.
+var operations = map[string]*event.Operation{
+	"unregistered": {},
+	"owned":        {Registered: true, API: "orders-v2", Owner: "team-orders", Route: "/v2/orders/{id}", Classification: "pii"},
+	"deprecated":   {Registered: true, API: "orders-v1", Owner: "team-orders", Route: "/v1/drafts", Deprecated: true},
+	"retired":      {Registered: true, API: "orders-v1", Owner: "team-orders", Route: "/v1/export", Deprecated: true, Sunset: event.TimeOf(time.Date(2026, 6, 30, 0, 0, 0, 0, time.UTC))},
+	"ownerless":    {Registered: true, API: "reports", Route: "/reports/{id}"},
+	"abandoned":    {Registered: true, API: "reports", Route: "/reports/all", Deprecated: true, Sunset: event.TimeOf(time.Date(2026, 6, 30, 0, 0, 0, 0, time.UTC))},
 }
 
 // recode sends all state of an engine through its binary form.

@@ -8,6 +8,7 @@ import (
 	"github.com/gatewatch/gatewatch/ingest/accesslog"
 	"github.com/gatewatch/gatewatch/ingest/arena"
 	"github.com/gatewatch/gatewatch/ingest/geo"
+	"github.com/gatewatch/gatewatch/ingest/inventory"
 	"github.com/gatewatch/gatewatch/ingest/privacy"
 	"github.com/gatewatch/gatewatch/ingest/revocation"
 	"github.com/gatewatch/gatewatch/ingest/route"
@@ -25,6 +26,7 @@ type Options struct {
 	Revoked        *revocation.List // nil: no token is known to be revoked
 	Metrics        *Metrics         // nil: none
 	Now            func() time.Time
+	Inventory      *inventory.Inventory // nil: nothing is known of operations
 }
 
 // Decoder turns records of one partition into batches of events: it decodes them, finds places, replaces secrets and
@@ -43,6 +45,7 @@ type Decoder struct {
 	geo     *geo.Cache
 	revoked *revocation.List
 	metrics *Metrics
+	known   *inventory.Inventory
 
 	partition event.Partition
 	current   *memory
@@ -78,6 +81,7 @@ func NewDecoder(opts Options) *Decoder {
 		privacy: privacy.New(opts.Privacy),
 		revoked: opts.Revoked,
 		metrics: opts.Metrics,
+		known:   opts.Inventory,
 		free:    make(chan *memory, maxFree),
 	}
 	if opts.Geo != nil {
@@ -127,6 +131,12 @@ func (d *Decoder) enrich(e *event.Event, element []byte) {
 	d.privacy.Apply(e, element, mem)
 	if d.revoked != nil && e.TokenID != "" {
 		e.TokenRevokedAt = d.revoked.RevokedAt(e.TokenID)
+	}
+	if e.Operation = d.known.Find(e.Method, e.Path, e.Route); e.Route == "" && e.Operation != nil {
+		e.Route = e.Operation.Route
+	}
+	if e.Route == "" {
+		e.Route = d.known.Route(e.Path)
 	}
 	if e.Route == "" {
 		e.Route = mem.CommitString(route.Append(mem.Reserve(len(e.Path)+route.Slack), e.Path))

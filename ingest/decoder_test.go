@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	world "github.com/gatewatch/gatewatch/fixtures/geoip"
 	"github.com/gatewatch/gatewatch/ingest/accesslog"
 	"github.com/gatewatch/gatewatch/ingest/geo"
+	"github.com/gatewatch/gatewatch/ingest/inventory"
 )
 
 const line = `{"time":"2026-11-22T10:00:00.123Z","environment":"prod","api":"orders-v1","client_id":"mobile-app","subject":"user-123",` +
@@ -107,6 +110,46 @@ func TestRouteOfTheLogStays(t *testing.T) {
 	if b, _ := d.Take(); b.Events[0].Route != "/u/:name/*" {
 		t.Errorf("route %s", b.Events[0].Route)
 	}
+}
+
+func TestInventory(t *testing.T) {
+	d := newTestDecoder(t, Options{Inventory: testInventory(t)})
+	for path, want := range map[string]struct {
+		logged, route, owner string
+		registered           bool
+	}{
+		"/users/42/profile":         {"", "/users/{userId}/profile", "team-users", true},
+		"/users/me/profile":         {"/users/{x}/profile", "/users/{x}/profile", "team-users", true},
+		"/prod/users/42/profile":    {"/users/{id}/profile", "/users/{id}/profile", "team-users", true},
+		"/categories/shoes/items":   {"", "/categories/{id}/items", "", false},
+		"/categories/shoes/items/7": {"", "/categories/shoes/items/{id}", "", false},
+	} {
+		d.Add(0, fmt.Appendf(nil, `{"time":"2026-11-22T10:00:00Z","client_id":"c","method":"GET","path":%q,"route":%q,"status":200}`, path, want.logged))
+		b, _ := d.Take()
+		e := &b.Events[0]
+		if e.Route != want.route || e.Operation == nil || e.Operation.Registered != want.registered || e.Operation.Owner != want.owner {
+			t.Errorf("%s: route %s, %+v", path, e.Route, e.Operation)
+		}
+	}
+}
+
+// testInventory names the profiles of users and has learned the categories.
+func testInventory(tb testing.TB) *inventory.Inventory {
+	tb.Helper()
+	dir := tb.TempDir()
+	for name, text := range map[string]string{
+		"users.yaml":   "openapi: 3.0.0\ninfo: {title: Users, version: '1', x-owner: team-users}\npaths:\n  /users/{userId}/profile: {get: {}}\n",
+		"learned.yaml": "routes:\n  - /categories/{id}/items\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	v, err := inventory.Load(inventory.Config{OpenAPI: []string{filepath.Join(dir, "users.yaml")}, Learned: filepath.Join(dir, "learned.yaml")})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return v
 }
 
 func TestMemoryIsUsedAgainOnlyAfterRelease(t *testing.T) {
@@ -255,7 +298,7 @@ func TestConfig(t *testing.T) {
 }
 
 func TestDecoderDoesNotAllocate(t *testing.T) {
-	d := newTestDecoder(t, Options{})
+	d := newTestDecoder(t, Options{Inventory: testInventory(t)})
 	value := []byte(line)
 	run := func() {
 		for i := range 500 {

@@ -1,5 +1,5 @@
 // Package ingest turns what gateways wrote into events: sources (ingest/kafka, ingest/file), formats (ingest/accesslog),
-// replacement of secrets (ingest/privacy) and enrichment (ingest/geo, ingest/route). It knows no rules.
+// replacement of secrets (ingest/privacy) and enrichment (ingest/geo, ingest/inventory, ingest/route). It knows no rules.
 package ingest
 
 import (

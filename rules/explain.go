@@ -127,6 +127,8 @@ func readValue(d Detection, e *event.Event) string {
 			return readField(d.Counts(), e)
 		}
 		return "deviates in " + d.explain(e)
+	case *Inventory:
+		return d.problemsText(e)
 	}
 	return ""
 }
@@ -172,6 +174,10 @@ func notes(r *Rule, e *event.Event) []string {
 		}
 		if d.Declared != nil && d.Declared.Contains(e.Time.Std().In(d.Location)) {
 			list = append(list, "the time is within the declared hours")
+		}
+	case *Inventory:
+		if note := d.note(e); note != "" {
+			list = append(list, note)
 		}
 	case *Risk:
 		list = append(list, "no event concerns the rule itself: it adds up what the other rules that group by "+r.EntityKind()+" find")

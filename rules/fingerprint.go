@@ -42,6 +42,8 @@ func appendDetection(b []byte, d Detection) []byte {
 		return d.appendTo(b)
 	case *Workflow:
 		return d.Automaton.AppendFingerprint(b)
+	case *Inventory:
+		return d.appendTo(b)
 	case *Contracted:
 		return d.appendTo(b)
 	case *Enumeration:

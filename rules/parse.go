@@ -167,6 +167,7 @@ func kindKeys() map[string][]string {
 		"off_hours":    offHoursKeys,
 		"new_value":    newValueKeys,
 		"workflow":     workflowKeys,
+		"inventory":    inventoryKeys,
 		"contract":     contractedKeys,
 		"enumeration":  enumerationKeys,
 		"sequence":     sequenceKeys,
@@ -176,7 +177,7 @@ func kindKeys() map[string][]string {
 
 // Kinds lists the kinds of detection in the order of the documentation.
 func Kinds() []string {
-	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "sequence", "enumeration", "contract", "risk"}
+	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "sequence", "enumeration", "inventory", "contract", "risk"}
 }
 
 // readRule reads one rule. The rule is of use only when nothing was reported.
@@ -400,6 +401,8 @@ func (r *reader) detection(kind string, o object, rule *Rule) Detection {
 		return r.newValue(o, rule)
 	case "workflow":
 		return parseWorkflow(r, o, rule)
+	case "inventory":
+		return r.inventory(o, rule)
 	case "contract":
 		return r.contracted(o, rule)
 	case "enumeration":

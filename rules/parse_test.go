@@ -63,8 +63,8 @@ func TestGoodFiles(t *testing.T) {
 			t.Errorf("rule %q is incomplete: %+v", r.ID, r)
 		}
 	}
-	if set.Len() != 34 {
-		t.Errorf("%d rules, not 34", set.Len())
+	if set.Len() != 36 {
+		t.Errorf("%d rules, not 36", set.Len())
 	}
 }
 
@@ -173,7 +173,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	want := []string{
 		`a.yaml:2:5: rule "two": the id "two" is taken by the rule at b.yaml:3`,
 		`a.yaml:3:5: a rule needs the key "id"`,
-		`a.yaml:3:14: detect must be one of distinct, rate, travel, simultaneous, off_hours, new_value, workflow, sequence, enumeration, contract, risk, not "travle" (did you mean "travel"?)`,
+		`a.yaml:3:14: detect must be one of distinct, rate, travel, simultaneous, off_hours, new_value, workflow, sequence, enumeration, inventory, contract, risk, not "travle" (did you mean "travel"?)`,
 		`a.yaml:3:39: if: the expression gives a number, not true or false`,
 		`b.yaml:2:33: rule "one": by: unknown field "client" (did you mean "client_id"?)`,
 		`b.yaml:2:60: rule "one": limit must be a whole number, not "x"`,

@@ -50,7 +50,7 @@ const (
 )
 
 // Detection is the part of a rule that only its kind of detection has: one of *Distinct, *Rate, *Travel, *Simultaneous,
-// *OffHours, *NewValue, *Workflow, *Sequence, *Enumeration, *Contracted and *Risk.
+// *OffHours, *NewValue, *Workflow, *Sequence, *Enumeration, *Contracted, *Inventory and *Risk.
 type Detection interface {
 	// Kind is the word after "detect:".
 	Kind() string
@@ -185,6 +185,12 @@ type Enumeration struct {
 	Remember   int // touched objects that are remembered; 0 without Found
 }
 
+// Inventory finds calls to endpoints that should not be there: more than Limit within the window.
+type Inventory struct {
+	Find  InventoryProblems
+	Limit int
+}
+
 // Kind implements [Detection].
 func (*Distinct) Kind() string { return "distinct" }
 
@@ -212,6 +218,9 @@ func (*Risk) Kind() string     { return "risk" }
 
 // Kind implements [Detection].
 func (*Enumeration) Kind() string { return "enumeration" }
+
+// Kind implements [Detection].
+func (*Inventory) Kind() string { return "inventory" }
 
 // Reads implements [Detection].
 func (d *Distinct) Reads() []event.Field { return []event.Field{d.Count} }
@@ -254,3 +263,6 @@ func (*Risk) Reads() []event.Field     { return nil }
 func (d *Enumeration) Reads() []event.Field {
 	return []event.Field{d.Count, event.FieldOf(event.Status)}
 }
+
+// Reads implements [Detection].
+func (*Inventory) Reads() []event.Field { return nil }

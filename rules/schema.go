@@ -201,6 +201,9 @@ func kindProperties(kind string) schema {
 		return offHoursSchema()
 	case "new_value":
 		return schema{"value": described(ref("field"), "whose values are learned for each entity"), "learn": learnSchema(), "max": within(1, maxLearned)}
+	case "inventory":
+		return schema{"find": described(oneOrMany(schema{"enum": inventoryProblemNames}), "what is wrong with the endpoint; default all"), "window": window,
+			"limit": described(within(0, maxRequests), "a finding is more than this many requests")}
 	case "contract":
 		return contractedSchema()
 	case "enumeration":

@@ -85,6 +85,8 @@ func limitText(d Detection) string {
 		return formatNumber(d.SpeedKMH) + " km/h"
 	case *Simultaneous:
 		return strings.TrimSpace(fmt.Sprintf("%d %s", d.Limit, event.FieldOf(d.Across)))
+	case *Inventory:
+		return formatNumber(float64(d.Limit)) + " requests"
 	case *Contracted:
 		return d.limitText()
 	case *Enumeration:

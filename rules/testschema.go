@@ -33,6 +33,7 @@ func trafficSchema() schema {
 		"over":  described(ref("duration"), "the time over which the requests are spread"),
 		"repeat": described(closed(schema{"every": ref("duration"), "times": within(1, MaxTestEvents)}, "every", "times"),
 			"all of that again, as on the following days"),
+		"operation":  described(operationSchema(), "what the API inventory says of the endpoint"),
 		"revoked_at": described(offsetType(), "when a revocation list says that the tokens were revoked"),
 		"from":       described(oneOrMany(ref("place")), "where the requests come from"),
 	}

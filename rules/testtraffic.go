@@ -25,6 +25,8 @@ import (
 //	from    the place, see [Place]
 //	revoked_at
 //	        when a revocation list says that the tokens were revoked, written as at; default: no list names them
+//	operation
+//	        what the API inventory says, see [operationKeys]; default: there is no inventory
 //	client_id, subject, token_id, session_id, source_ip, user_agent, api, environment, route, request_id, scopes, duration_ms,
 //	request_bytes, response_bytes, token_issued_at, token_expires_at, attributes.<name>
 //	        fields of the event. scopes are words with blanks between
@@ -38,7 +40,8 @@ type Traffic struct {
 	Fields     []TestField
 	Places     []*Place // none: nowhere
 	At         time.Duration
-	RevokedAt  *time.Duration // from the start; nil: not revoked
+	RevokedAt  *time.Duration   // from the start; nil: not revoked
+	Operation  *event.Operation // nil: no inventory
 	Times      int
 	Every      time.Duration
 	Rounds     int
@@ -125,7 +128,7 @@ func (r testReader) numbered(n ast.Node, what, text string) Numbered {
 	}
 }
 
-var trafficKeys = []string{"call", "at", "times", "every", "over", "repeat", "from", "revoked_at"}
+var trafficKeys = []string{"call", "at", "times", "every", "over", "repeat", "from", "revoked_at", "operation"}
 
 // textFields are the fields of events that an entry gives by their name: all that the gateway logs, and call does not say.
 var textFields = func() []string {
@@ -161,6 +164,7 @@ func (r testReader) traffic(n ast.Node, start time.Time) Traffic {
 		at := r.offset(o.get("revoked_at"), "revoked_at", start, 0)
 		t.RevokedAt = &at
 	}
+	t.Operation = r.operation(o.get("operation"), start)
 	t.Times = r.integer(o.get("times"), "times", 1, MaxTestEvents, t.longest())
 	r.pace(o, &t)
 	r.repetition(o, &t)

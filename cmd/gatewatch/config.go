@@ -18,6 +18,7 @@ import (
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/router"
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/geo"
+	"github.com/gatewatch/gatewatch/ingest/inventory"
 	"github.com/gatewatch/gatewatch/ingest/kafka"
 	"github.com/gatewatch/gatewatch/ingest/push"
 	"github.com/gatewatch/gatewatch/sinks"
@@ -42,6 +43,7 @@ type config struct {
 	HTTP            httpConfig        `yaml:"http"`
 	Log             logConfig         `yaml:"log"`
 	ShutdownTimeout time.Duration     `yaml:"shutdown_timeout"`
+	Inventory       inventory.Config  `yaml:"inventory"`
 
 	dir string // of the file
 }
@@ -134,7 +136,7 @@ func defaultConfig() config {
 			ClickHouse: clickhouseSink{clickhouse.DefaultConfig(), clickhouse.DefaultQueue()},
 		},
 		HTTP: httpConfig{Listen: "127.0.0.1:9095"}, Log: logConfig{Level: "info", Format: "text"},
-		ShutdownTimeout: 20 * time.Second,
+		ShutdownTimeout: 20 * time.Second, Inventory: inventory.DefaultConfig(),
 	}
 }
 
@@ -198,6 +200,7 @@ func (c *config) validate() error {
 	section("blind_spots", c.BlindSpots.Validate())
 	section("dead_letters", c.DeadLetters.validate())
 	section("log", c.Log.validate())
+	section("inventory", c.Inventory.Validate())
 	if c.ShutdownTimeout <= 0 {
 		section("shutdown_timeout", errors.New("must be positive"))
 	}

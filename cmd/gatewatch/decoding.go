@@ -13,6 +13,7 @@ import (
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/accesslog"
 	"github.com/gatewatch/gatewatch/ingest/geo"
+	"github.com/gatewatch/gatewatch/ingest/inventory"
 	"github.com/gatewatch/gatewatch/rules"
 )
 
@@ -30,6 +31,9 @@ func newDecoding(c ingest.Config, databases *geo.Databases, registerer prometheu
 	d.options.Now = time.Now
 	return d
 }
+
+// know tells the decoders what operations there are; v may be nil.
+func (d *decoding) know(v *inventory.Inventory) { d.options.Inventory = v }
 
 func (d *decoding) newDecoder() *ingest.Decoder { return ingest.NewDecoder(d.options) }
 

@@ -29,6 +29,7 @@ type replayFlags struct {
 	rules, geo     []string
 	revoked        []string
 	disorder       time.Duration
+	openapi        []string
 }
 
 func newReplayCommand() *cobra.Command {
@@ -48,11 +49,12 @@ func newReplayCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.config, "config", "", "take ingest, geo, rules and engine from this configuration")
+	flags.StringVar(&f.config, "config", "", "take ingest, geo, inventory, rules and engine from this configuration")
 	flags.StringSliceVar(&f.rules, "rules", nil, "rule file or directory (default the shipped rules)")
 	flags.StringVar(&f.format, "format", "", "format of the records (default auto: by content)")
 	flags.StringSliceVar(&f.geo, "geo", nil, "GeoIP database (MMDB); may be given several times")
 	flags.StringSliceVar(&f.revoked, "revoked", nil, "list of revoked tokens; may be given several times")
+	flags.StringSliceVar(&f.openapi, "openapi", nil, "OpenAPI 3 file or folder; may be given several times")
 	flags.DurationVar(&f.disorder, "disorder", 0, "how far out of order events may be (default 2s)")
 	return cmd
 }
@@ -75,13 +77,16 @@ func (f replayFlags) settings() (config, error) {
 	if len(f.revoked) > 0 {
 		c.Ingest.Revocation.Files = f.revoked
 	}
+	if len(f.openapi) > 0 {
+		c.Inventory.OpenAPI = f.openapi
+	}
 	if f.format != "" {
 		c.Ingest.Format = f.format
 	}
 	if f.disorder != 0 {
 		c.Engine.Disorder = f.disorder
 	}
-	if err := errors.Join(c.Ingest.Validate(), c.Engine.validate(), c.Geo.Validate()); err != nil {
+	if err := errors.Join(c.Ingest.Validate(), c.Engine.validate(), c.Geo.Validate(), c.Inventory.Validate()); err != nil {
 		return c, usageError{err}
 	}
 	return c, nil
@@ -107,9 +112,15 @@ func replay(ctx context.Context, f replayFlags, names []string, stdin io.Reader,
 	}
 	warnBlind(log, set, databases)
 	c.Limits.warnUnknown(log, set)
+	known, err := openInventory(c.Inventory, log)
+	if err != nil {
+		return err
+	}
+	warnUnlisted(log, set, c.Rules.Paths, known)
 	decoding := newDecoding(c.Ingest.Config, databases, nil)
 	decoding.options.Revoked = revoked
 	decoding.use(set)
+	decoding.know(known)
 	progress := newProgress(stderr)
 	source, err := file.Open(file.Options{
 		Names: names, Stdin: stdin, NewDecoder: decoding.newDecoder, MaxLine: c.Ingest.MaxRecordBytes, Progress: progress.show,
@@ -233,15 +244,7 @@ func replaySummary(w io.Writer, s detector.Stats, out *alertWriter, rejected *re
 	if s.Late > 0 {
 		fmt.Fprintf(w, "%s events came late; where the order of events matters they were left out %s times\n", thousands(s.Late), thousands(s.Skipped))
 	}
-	for _, reason := range ingest.Reasons() {
-		if n := rejected.byReason[reason]; n > 0 {
-			fmt.Fprintf(w, "%s records rejected: %s\n", thousands(uint64(n)), reason)
-		}
-	}
-	if rejected.total > 0 {
-		x := rejected.first
-		fmt.Fprintf(w, "the first one: %s line %d: %s\n", x.Partition.Topic, x.Offset+1, x.Detail)
-	}
+	rejected.summary(w)
 }
 
 // progress shows how far long work is, on a terminal only.

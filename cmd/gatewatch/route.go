@@ -84,6 +84,10 @@ func (r *routing) build() error {
 	if r.revoked, err = openRevocations(r.config.Ingest.Config, r.log, r.registry); err != nil {
 		return err
 	}
+	if r.known, err = openInventory(r.config.Inventory, r.log); err != nil {
+		return err
+	}
+	warnUnlisted(r.log, r.rules.set, r.config.Rules.Paths, r.known)
 	if err := r.listen(); err != nil {
 		return err
 	}
@@ -107,6 +111,7 @@ func (r *routing) connect() error {
 	decoding := newDecoding(r.config.Ingest.Config, r.geo, r.registry)
 	decoding.options.Revoked = r.revoked
 	decoding.use(r.rules.set)
+	decoding.know(r.known)
 	letters, err := r.openDeadLetters()
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ rules: {paths: ["DIR/rules.yaml"]}
 dead_letters: {file: "DIR/rejected.jsonl", alerts: "DIR/refused.jsonl"}
 sinks: {stdout: {}}
 http: {listen: 127.0.0.1:0}
+inventory: {openapi: ["DIR/openapi.yaml"]}
 `
 
 // startRoute runs a router with the configuration, as startService does with the service.
@@ -59,6 +60,10 @@ func TestRoute(t *testing.T) {
 	defer broker.close()
 	dir := t.TempDir()
 	writeRules(t, dir, ruleText(5))
+	spec := "openapi: 3.0.0\ninfo: {title: Users, version: '1', x-owner: team-users}\npaths:\n  /users/{userId}: {get: {}}\n"
+	if err := os.WriteFile(filepath.Join(dir, "openapi.yaml"), []byte(spec), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r, stop := startRoute(t, dir, broker)
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker.addresses()...), kgo.ConsumeTopics("keyed"), kgo.FetchMaxWait(20*time.Millisecond))
 	if err != nil {
@@ -87,6 +92,11 @@ func TestRoute(t *testing.T) {
 				t.Error("a token leaves")
 			}
 			events += len(run.Batch.Events)
+			for i := range run.Batch.Events {
+				if e := &run.Batch.Events[i]; e.Operation == nil || e.Operation.Owner != "team-users" || e.Route != "/users/{userId}" {
+					t.Errorf("what the router knows of the operation is lost: %+v, route %s", e.Operation, e.Route)
+				}
+			}
 		})
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "rejected.jsonl"))

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/accesslog"
 	"github.com/gatewatch/gatewatch/ingest/geo"
+	"github.com/gatewatch/gatewatch/ingest/inventory"
 	"github.com/gatewatch/gatewatch/rules"
 )
 
@@ -23,6 +25,7 @@ type explainFlags struct {
 	rules  []string
 	only   []string
 	geo    []string
+	api    []string
 	asJSON bool
 }
 
@@ -48,6 +51,7 @@ func newRulesExplainCommand() *cobra.Command {
 	flags.StringSliceVar(&f.rules, "rules", nil, "rule `files` and directories (default: the shipped rules)")
 	flags.StringSliceVar(&f.only, "rule", nil, "explain only the rules with these `ids`")
 	flags.StringSliceVar(&f.geo, "geo", nil, "GeoIP `databases` (MMDB)")
+	flags.StringSliceVar(&f.api, "openapi", nil, "OpenAPI 3 `files` and folders")
 	flags.BoolVar(&f.asJSON, "json", false, "write JSON")
 	return cmd
 }
@@ -106,6 +110,11 @@ func (f *explainFlags) decode(record []byte, set *rules.Set) ([]event.Event, err
 		}
 		opts.Geo = databases
 	}
+	known, err := openInventory(inventory.Config{OpenAPI: f.api}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	opts.Inventory = known
 	d := ingest.NewDecoder(opts)
 	d.Begin(event.Partition{Topic: f.event})
 	d.Add(0, record)

@@ -19,6 +19,7 @@ import (
 	"github.com/gatewatch/gatewatch/cmd/gatewatch/state/disk"
 	"github.com/gatewatch/gatewatch/ingest/deadletter"
 	"github.com/gatewatch/gatewatch/ingest/geo"
+	"github.com/gatewatch/gatewatch/ingest/inventory"
 	"github.com/gatewatch/gatewatch/ingest/kafka"
 	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
 	"github.com/gatewatch/gatewatch/ingest/push"
@@ -78,6 +79,7 @@ type service struct {
 	rules    *ruleFiles
 	geo      *geo.Databases
 	revoked  *revocation.List // nil: no lists
+	known    *inventory.Inventory
 	operator *operatorServer
 	store    *disk.Store
 	queue    *sinks.Queue
@@ -114,8 +116,14 @@ func (s *service) build(ctx context.Context) error {
 	if s.revoked, err = openRevocations(s.config.Ingest.Config, s.log, s.registry); err != nil {
 		return err
 	}
+	if s.known, err = openInventory(s.config.Inventory, s.log); err != nil {
+		return err
+	}
 	warnBlind(s.log, s.rules.set, s.geo)
 	s.config.Limits.warnUnknown(s.log, s.rules.set)
+	if s.config.Route.Topic == "" { // else the router knows
+		warnUnlisted(s.log, s.rules.set, s.config.Rules.Paths, s.known)
+	}
 	if s.config.Ingest.PrivacyKey == "" {
 		s.log.Warn("pseudonyms are made with a key that everybody knows; set ingest.privacy_key to {env: NAME} or {file: PATH}")
 	}
@@ -178,6 +186,7 @@ func (s *service) connect(ctx context.Context) error {
 	decoding := newDecoding(s.config.Ingest.Config, s.geo, s.registry)
 	decoding.options.Revoked = s.revoked
 	decoding.use(s.rules.set)
+	decoding.know(s.known)
 	letters, err := s.openDeadLetters()
 	if err != nil {
 		return err

@@ -60,6 +60,8 @@ type Event struct {
 	Attributes []Attribute
 
 	Geo *Geo // nil: not looked up, or nothing found
+
+	Operation *Operation // nil: there is no inventory
 }
 
 // Attribute is a named value beyond the fixed fields. Query parameters that a rule names are kept as "query.<name>".

@@ -42,6 +42,8 @@ const (
 	AttributeField // attributes.<name>
 	QueryField     // query.<name>
 	PathParam      // path.<name>
+	Owner
+	Classification
 )
 
 var fieldNames = map[FieldKind]string{
@@ -50,6 +52,7 @@ var fieldNames = map[FieldKind]string{
 	DurationMS: "duration_ms", RequestBytes: "request_bytes", ResponseBytes: "response_bytes", UserAgent: "user_agent",
 	Scopes: "scopes", RequestID: "request_id", Country: "country", Continent: "continent", City: "city", ASN: "asn",
 	Anonymous: "anonymous",
+	Owner:     "owner", Classification: "classification",
 }
 
 // FieldOf makes the field of a fixed kind. It panics for the three named kinds.
@@ -81,6 +84,7 @@ func FieldNames() []string {
 	for k := Environment; k <= Anonymous; k++ {
 		names = append(names, fieldNames[k])
 	}
+	names = append(names, fieldNames[Owner], fieldNames[Classification])
 	return append(names, "attributes.<name>", "query.<name>", "path.<name>")
 }
 
@@ -147,8 +151,20 @@ func (f Field) Text(e *Event) string {
 		return queryParam(e, f.name)
 	case PathParam:
 		return PathParameter(e.Route, e.Path, f.name)
+	case Owner, Classification:
+		return f.inventoryText(e)
 	}
 	return f.geoText(e)
+}
+
+func (f Field) inventoryText(e *Event) string {
+	switch {
+	case e.Operation == nil:
+		return ""
+	case f.kind == Owner:
+		return e.Operation.Owner
+	}
+	return e.Operation.Classification
 }
 
 func (f Field) geoText(e *Event) string {

@@ -1,11 +1,11 @@
 package keyed
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +38,9 @@ func written() event.Event {
 		Environment: "prod", API: "orders-v1", ClientID: "mobile-app", Subject: "user-1", TokenID: "t-1", SessionID: "s-1", Method: "GET",
 		Path: "/users/42/profile", Route: "/users/{id}/profile", UserAgent: "okhttp/4", RequestID: "r-1", IPText: "11.0.3.142",
 		Scopes: []string{"profile.read", ""}, Attributes: []event.Attribute{{Key: "tier", Value: "gold"}, {Key: "", Value: ""}},
+		Operation: &event.Operation{
+			Registered: true, API: "orders-v1", Route: "/users/{id}/profile", Owner: "team", Classification: "pii", Deprecated: true, Sunset: 1_800_000_000_000,
+		},
 	}
 }
 
@@ -82,6 +85,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 	fourth.Offset, fourth.IPText = 1601, "not what it parses to"
 	fifth := written()
 	fifth.Offset, fifth.SourceIP = 1602, netip.MustParseAddr("11.0.3.143") // another address with the same text
+	fifth.Operation = &event.Operation{}                                   // registered nowhere
 	events := []event.Event{written(), second, third, fourth, fifth, fifth}
 	value := encode(t, NewEncoder(false), header(), events)
 	run, err := NewDecoder(Options{}).Decode(77, value)
@@ -151,31 +155,6 @@ func TestTopicThatIsNoInput(t *testing.T) {
 	}
 }
 
-// TestOldestVersion reads a record as version 1 has it: without the column of revocations, whose length is all of it when no token
-// is revoked.
-func TestOldestVersion(t *testing.T) {
-	e := written()
-	e.TokenRevokedAt = 0
-	enc, h := NewEncoder(false), header()
-	value := encode(t, enc, h, []event.Event{e})
-	marks := encode(t, enc, h, nil)
-	at := len(marks) + 1 // behind the header, the number of events, which is 1 byte, and the kind of addresses
-	for range colRevoked {
-		_, n := binary.Uvarint(value[at:])
-		at += n
-	}
-	if value[at] != 0 {
-		t.Fatalf("the column has %d bytes", value[at])
-	}
-	old := slices.Delete(slices.Clone(value), at, at+1)
-	old[0] = 1
-	run, err := NewDecoder(Options{}).Decode(0, old)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check(t, run, h, []event.Event{e})
-}
-
 func TestUnknownVersion(t *testing.T) {
 	value := encode(t, NewEncoder(false), header(), nil)
 	value[0] = Version + 1
@@ -231,5 +210,52 @@ func TestDamage(t *testing.T) {
 		if run, err := d.Decode(0, damaged); err == nil {
 			run.Batch.Release()
 		}
+	}
+}
+
+// What a router of the first version has written is read; it knew nothing of revocations and operations.
+func TestFirstVersionIsRead(t *testing.T) {
+	value, err := os.ReadFile("testdata/version-1.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := written(), written()
+	first.Operation, first.TokenRevokedAt, second.Operation, second.TokenRevokedAt, second.ClientID = nil, 0, nil, 0, "other"
+	d := NewDecoder(Options{})
+	for range 2 {
+		run, err := d.Decode(0, value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, run, header(), []event.Event{first, second})
+		run, err = d.Decode(0, encode(t, NewEncoder(false), header(), []event.Event{written()}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, run, header(), []event.Event{written()})
+	}
+}
+
+// One operation is one value, however many records name it, and outlives their memory.
+func TestOperationsAreShared(t *testing.T) {
+	d, enc := NewDecoder(Options{}), NewEncoder(false)
+	var first *event.Operation
+	for range 3 {
+		run, err := d.Decode(0, encode(t, enc, header(), []event.Event{written(), written()}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range run.Batch.Events {
+			if first == nil {
+				first = run.Batch.Events[i].Operation
+			}
+			if run.Batch.Events[i].Operation != first {
+				t.Fatal("the same operation is another value")
+			}
+		}
+		run.Batch.Release()
+	}
+	if first.Owner != "team" {
+		t.Errorf("%+v", first)
 	}
 }

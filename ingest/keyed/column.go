@@ -43,6 +43,7 @@ const (
 	textScope
 	textAttribute
 	textValue
+	textOperation // as [operations] writes it; since version 2
 	textColumns
 )
 

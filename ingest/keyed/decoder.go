@@ -27,6 +27,7 @@ type Decoder struct {
 	unpacker *zstd.Decoder
 	unpacked []byte
 	shapes   shapes
+	known    operations
 	free     chan *memory
 
 	// of the record being read
@@ -35,7 +36,8 @@ type Decoder struct {
 	places  []place // what the words of textAddress stand for
 	hidden  bool    // they are pseudonyms
 	version byte
-	offset  int64 // of the last event
+	found   []*event.Operation // what the words of textOperation stand for
+	offset  int64              // of the last event
 	time    event.Time
 	scopes  []string
 	pairs   []event.Attribute
@@ -69,9 +71,8 @@ func NewDecoder(o Options) *Decoder {
 // error is [ErrCorrupt] or says that the version is not known.
 func (d *Decoder) Decode(offset int64, value []byte) (*Run, error) {
 	r := &reader{rest: value}
-	d.version = r.byte()
-	if r.err == nil && (d.version < oldestVersion || d.version > Version) {
-		return nil, fmt.Errorf("decode record: unknown version %d; this gatewatch knows %d to %d", d.version, oldestVersion, Version)
+	if d.version = r.byte(); r.err == nil && (d.version == 0 || d.version > Version) {
+		return nil, fmt.Errorf("decode record: unknown version %d; this gatewatch knows 1 to %d", d.version, Version)
 	}
 	if err := d.unpack(r); err != nil {
 		return nil, err

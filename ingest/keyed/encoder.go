@@ -9,12 +9,8 @@ import (
 	"github.com/gatewatch/gatewatch/detector/event"
 )
 
-// Version is the format that an [Encoder] writes. A [Decoder] reads version 1 too, which has no column of revocations: what
-// stands in a topic when routers are replaced is read.
-const (
-	Version       = 2
-	oldestVersion = 1
-)
+// Version is the format that an [Encoder] writes. A [Decoder] reads all since the first.
+const Version = 2
 
 // The packings of a record.
 const (
@@ -38,6 +34,7 @@ type Encoder struct {
 
 	numbers [numberColumns]numbers
 	texts   [textColumns]words
+	known   operations
 	places  []place // what the words of textAddress belong to
 	events  int
 	offset  int64
@@ -124,6 +121,7 @@ func (e *Encoder) addTexts(ev *event.Event) {
 	t[textRoute].add(ev.Route)
 	t[textUserAgent].add(ev.UserAgent)
 	t[textRequestID].add(ev.RequestID)
+	t[textOperation].add(e.known.text(ev.Operation))
 }
 
 func (e *Encoder) addLists(ev *event.Event) {

@@ -81,8 +81,12 @@ func (t *textColumn) string() string {
 func (d *Decoder) begin(r *reader, m *memory) {
 	d.hidden = r.byte() != 0
 	var lengths [numberColumns + 2*textColumns]uint64
-	for i := range lengths {
-		if i != colRevoked || d.version > oldestVersion {
+	written := len(lengths)
+	if d.version == 1 {
+		written -= 2 // without operations
+	}
+	for i := range written {
+		if i != colRevoked || d.version > 1 {
 			lengths[i] = r.uvarint()
 		}
 	}
@@ -103,6 +107,8 @@ func (d *Decoder) begin(r *reader, m *memory) {
 	}
 	clear(d.places)
 	d.places = d.places[:0]
+	clear(d.found)
+	d.found = d.found[:0]
 	d.offset, d.time = 0, 0
 }
 
@@ -148,6 +154,19 @@ func (d *Decoder) readTexts(e *event.Event) {
 	e.Route = t[textRoute].string()
 	e.UserAgent = t[textUserAgent].string()
 	e.RequestID = t[textRequestID].string()
+	e.Operation = d.readOperation()
+}
+
+func (d *Decoder) readOperation() *event.Operation {
+	column := &d.texts[textOperation]
+	text, word, isNew := column.next()
+	if isNew {
+		d.found = append(d.found, d.known.operation(&column.reader, text))
+	}
+	if word < 0 {
+		return nil
+	}
+	return d.found[word]
 }
 
 // readLists reads the scopes and attributes. Each takes a byte of its column at least.

@@ -103,6 +103,9 @@ func (s *source) event(after int64, hide bool) event.Event {
 	for range s.byte() % 3 {
 		e.Attributes = append(e.Attributes, event.Attribute{Key: s.text(), Value: s.text()})
 	}
+	if kind := s.byte(); kind%3 == 0 {
+		e.Operation = &event.Operation{Registered: kind%2 == 0, Deprecated: kind%4 == 0, Owner: s.text(), Sunset: event.Time(s.number())}
+	}
 	switch kind := s.byte() % 4; {
 	case hide && kind > 1:
 		e.Geo = &event.Geo{Country: s.text(), City: s.text(), Latitude: float64(s.byte()), HasPlace: kind == 2, ASN: uint32(s.byte())}

@@ -64,6 +64,7 @@ func (f *feed) batch(ctx context.Context, size int) (*event.Batch, error) {
 		e := &batch.Events[i]
 		q := f.requests[e.Offset]
 		e.Geo = f.writer.geo(q)
+		e.Operation = q.traffic.Operation
 		if at := q.traffic.RevokedAt; at != nil {
 			e.TokenRevokedAt = event.TimeOf(f.writer.start.Add(*at))
 		}
