@@ -65,6 +65,13 @@ func TestReadmeKnowsRulesAndMetrics(t *testing.T) {
 			t.Errorf("the README has no row for the rule %s", r.ID)
 		}
 	}
+	for _, r := range set.Rules {
+		for _, tag := range r.Tags {
+			if risk, ok := strings.CutPrefix(tag, "owasp:"); ok && !coverage(string(text), strings.TrimSuffix(risk, ":2023"))[r.ID] {
+				t.Errorf("the README's row of %s lacks the rule %s", risk, r.ID)
+			}
+		}
+	}
 	dir := t.TempDir()
 	writeRules(t, dir, ruleText(5))
 	s := startService(t, strings.Replace(serviceConfig, "DIR/rules.yaml", filepath.Join(dir, "rules.yaml"), 1)+
@@ -88,4 +95,14 @@ func TestReadmeKnowsRulesAndMetrics(t *testing.T) {
 	if registered < 20 {
 		t.Errorf("only %d metrics are registered", registered)
 	}
+}
+
+// coverage reads which rules the README names for a risk of the OWASP API Security Top 10.
+func coverage(readme, risk string) map[string]bool {
+	row := regexp.MustCompile("(?m)^\\| " + risk + " .*\\| (.*) \\|$").FindStringSubmatch(readme)
+	named := map[string]bool{}
+	for _, match := range regexp.MustCompile("`([a-z0-9-]+)`").FindAllStringSubmatch(strings.Join(row, " "), -1) {
+		named[match[1]] = true
+	}
+	return named
 }
