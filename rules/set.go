@@ -155,3 +155,16 @@ func Diff(before, after *Set) Change {
 	}
 	return c
 }
+
+// Enforced returns the same rules with none in shadow mode: what each raises can then be seen.
+func (s *Set) Enforced() *Set {
+	list := slices.Clone(s.Rules)
+	for i, r := range list {
+		if r.Mode == Shadow {
+			enforced := *r
+			enforced.Mode = Enforce
+			list[i] = &enforced
+		}
+	}
+	return newSet(list)
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatewatch/gatewatch/fixtures/traffic"
+	"github.com/gatewatch/gatewatch/fixtures/truth"
 )
 
 // generateFlags is what a person asked gatewatch generate for.
@@ -124,7 +125,7 @@ func (f *generateFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(traffic.WriteLabels(labels, g.Labels()), labels.Close())
+	return errors.Join(truth.WriteLabels(labels, g.Labels()), labels.Close())
 }
 
 // writeRecords writes every record and shows the progress to a person who watches.

@@ -1,9 +1,11 @@
 package pack_test
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/fixtures/geoip"
 	"github.com/gatewatch/gatewatch/fixtures/traffic"
+	"github.com/gatewatch/gatewatch/fixtures/truth"
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/geo"
 	"github.com/gatewatch/gatewatch/ingest/privacy"
@@ -88,28 +91,22 @@ func detect(t *testing.T, set *rules.Set, g *traffic.Generator) []*alert.Alert {
 }
 
 // judge compares the alerts with the truth.
-func judge(t *testing.T, set *rules.Set, alerts []*alert.Alert, labels []traffic.Label) {
+func judge(t *testing.T, set *rules.Set, alerts []*alert.Alert, labels []truth.Label) {
 	t.Helper()
-	found := make([]bool, len(labels))
+	j := truth.NewJudge(labels, truth.Options{Shown: shown, Examples: 1000})
 	for _, a := range alerts {
-		kind := set.ByID(a.Rule.ID).Detection.Kind()
-		justified, accused := false, "somebody ordinary"
-		for i := range labels {
-			switch l := &labels[i]; {
-			case !l.Matches(a, shown):
-			case l.Misuse:
-				justified, found[i] = true, found[i] || kind == l.Detection
-			default:
-				accused = l.Kind
-			}
-		}
-		if !justified && a.State == alert.Open {
-			t.Errorf("%s accuses %s: %s", a.Rule.ID, accused, a.Summary)
+		j.Alert(a)
+	}
+	report := j.Report()
+	for _, rule := range report.False.Rules {
+		for _, a := range rule.Examples {
+			t.Errorf("%s accuses %s: %s", a.Rule, cmp.Or(a.Negative, "somebody ordinary"), a.Summary)
 		}
 	}
-	for i, l := range labels {
-		if l.Misuse && !found[i] {
-			t.Errorf("%s by %s %s was not found by detect: %s", l.Kind, l.Entity.Kind, l.Entity.ID, l.Detection)
+	for _, e := range report.Episodes {
+		ofItsKind := func(id string) bool { return set.ByID(id).Detection.Kind() == e.Label.Detection }
+		if !slices.ContainsFunc(e.Rules, ofItsKind) {
+			t.Errorf("%s by %s %s was not found by detect: %s", e.Label.Kind, e.Label.Entity.Kind, e.Label.Entity.ID, e.Label.Detection)
 		}
 	}
 }
