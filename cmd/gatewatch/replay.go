@@ -116,7 +116,7 @@ func replay(ctx context.Context, f replayFlags, names []string, stdin io.Reader,
 		Engine: engine, Delivery: out, DeadLetters: rejected, MaxPending: c.Engine.MaxPendingEvents, Log: log,
 	})
 	started := time.Now()
-	err = runToEnd(ctx, p, source)
+	err = runToEnd(ctx, p, source, p)
 	progress.clear()
 	if err == nil || ctx.Err() != nil {
 		err = errors.Join(err, out.w.Flush())
@@ -146,13 +146,14 @@ func (c *config) engineOptions() detector.Options {
 	return o
 }
 
-// runToEnd reads a source that ends and applies everything. What a broken file still gave is applied too.
-func runToEnd(ctx context.Context, p *pipeline.Pipeline, source *file.Source) error {
+// runToEnd reads a source that ends into the receiver, which is the pipeline or leads to it, and applies everything. What a
+// broken file still gave is applied too.
+func runToEnd(ctx context.Context, p *pipeline.Pipeline, source *file.Source, receiver ingest.Receiver) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	finished := make(chan error, 1)
 	go func() { finished <- p.Run(running) }()
-	err := source.Run(ctx, p)
+	err := source.Run(ctx, receiver)
 	if ctx.Err() == nil {
 		err = errors.Join(err, p.Flush(ctx))
 	}
@@ -223,13 +224,17 @@ func replaySummary(w io.Writer, s detector.Stats, out *alertWriter, rejected *re
 	if s.Late > 0 {
 		fmt.Fprintf(w, "%s events came late; where the order of events matters they were left out %s times\n", thousands(s.Late), thousands(s.Skipped))
 	}
+	rejected.write(w)
+}
+
+func (r *rejectCounter) write(w io.Writer) {
 	for _, reason := range ingest.Reasons() {
-		if n := rejected.byReason[reason]; n > 0 {
+		if n := r.byReason[reason]; n > 0 {
 			fmt.Fprintf(w, "%s records rejected: %s\n", thousands(uint64(n)), reason)
 		}
 	}
-	if rejected.total > 0 {
-		x := rejected.first
+	if r.total > 0 {
+		x := r.first
 		fmt.Fprintf(w, "the first one: %s line %d: %s\n", x.Partition.Topic, x.Offset+1, x.Detail)
 	}
 }
