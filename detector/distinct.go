@@ -97,7 +97,7 @@ func (s *distinctState) observe(o observation) finding {
 	limit := d.spec.Limit
 	return finding{
 		value: float64(count), limit: float64(limit), err: err, growing: true,
-		over: count > limit, suspicious: 2*count >= limit,
+		over: count > limit, suspicious: 2*count >= limit && count > 1,
 	}
 }
 

@@ -168,3 +168,14 @@ func (s *Set) Enforced() *Set {
 	}
 	return newSet(list)
 }
+
+// Subset returns the rules that keep wants, in their order.
+func (s *Set) Subset(keep func(*Rule) bool) *Set {
+	var list []*Rule
+	for _, r := range s.Rules {
+		if keep(r) {
+			list = append(list, r)
+		}
+	}
+	return newSet(list)
+}
