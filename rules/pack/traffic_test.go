@@ -55,10 +55,11 @@ func check(t *testing.T, g *traffic.Generator, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	judge(t, set, detect(t, set, g), g.Labels())
+	judge(t, set, detect(t, set, g, func(*event.Event) {}), g.Labels())
 }
 
-func detect(t *testing.T, set *rules.Set, g *traffic.Generator) []*alert.Alert {
+// detect returns what the rules raise about the traffic; watch is told of each event.
+func detect(t *testing.T, set *rules.Set, g *traffic.Generator, watch func(*event.Event)) []*alert.Alert {
 	t.Helper()
 	databases, err := geo.OpenBytes(geoip.Databases(), geo.Options{})
 	if err != nil {
@@ -73,6 +74,9 @@ func detect(t *testing.T, set *rules.Set, g *traffic.Generator) []*alert.Alert {
 		batch, rejected := decoder.Take()
 		for _, r := range rejected {
 			t.Fatalf("rejected: %v", r)
+		}
+		for i := range batch.Events {
+			watch(&batch.Events[i])
 		}
 		engine.Push(preparer.Prepare(batch))
 		alerts = append(alerts, engine.Advance()...)
