@@ -23,6 +23,7 @@ rules:
   - {id: off-hours, title: t, detect: off_hours, by: client_id, learn: {min_events: 5, min_days: 2}, new: country}
   - {id: new-country, title: t, detect: new_value, by: client_id, value: country, learn: {min_events: 5, min_days: 2}}
   - {id: new-address, title: t, detect: new_value, by: client_id, value: source_ip, learn: {min_events: 5, min_days: 2}, max: 3}
+  - {id: risk, title: t, detect: risk, by: client_id}
   - id: workflow
     title: t
     detect: workflow

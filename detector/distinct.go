@@ -43,10 +43,14 @@ func (d *distinct) newState() state { return &distinctState{d: d} }
 func (d *distinct) decode(b []byte, _ *interner) (state, []byte, error) {
 	s := &distinctState{d: d}
 	rest, err := s.values.DecodeBinary(b)
+	if err == nil {
+		rest, err = s.usual.read(rest)
+	}
 	return s, rest, err
 }
 
-func (d *distinct) describe(a *alert.Alert, _ state, f finding) {
+func (d *distinct) describe(a *alert.Alert, known state, f finding) {
+	s := known.(*distinctState)
 	noun := d.noun()
 	a.Observed.Unit = noun
 	a.Observed.Window = shortDuration(d.rule.Window)
@@ -54,8 +58,9 @@ func (d *distinct) describe(a *alert.Alert, _ state, f finding) {
 	if d.spec.Count.Kind() == event.PathParam && onlyReads(a.Evidence) {
 		verb = "read"
 	}
-	a.Summary = fmt.Sprintf("%s %s %s different %s in %s (limit %s)", a.Entity.ID, verb, approximate(f), noun,
-		longDuration(d.rule.Window), number(f.limit))
+	a.Summary = fmt.Sprintf("%s %s %s different %s in %s (limit %s%s)", a.Entity.ID, verb, approximate(f), noun,
+		longDuration(d.rule.Window), number(f.limit), s.usual.text(number))
+	s.usual.baseline(a)
 }
 
 func (d *distinct) noun() string {
@@ -70,7 +75,7 @@ func (d *distinct) explain(known state, now event.Time) explanation {
 	count, err := s.values.Count(int64(now), d.width)
 	f := finding{value: float64(count), limit: float64(d.spec.Limit), err: err}
 	x := explanation{Detail: windowDetail(f, d.noun(), d.rule.Window)}
-	x.Summary = fmt.Sprintf("%s different %s %s (limit %s)", approximate(f), d.noun(), inTheLast(d.rule.Window), number(f.limit))
+	x.Summary = fmt.Sprintf("%s different %s %s (limit %s%s)", approximate(f), d.noun(), inTheLast(d.rule.Window), number(f.limit), s.usual.text(number))
 	x.span(s.values.Oldest(), s.values.Newest())
 	return x
 }
@@ -82,6 +87,7 @@ func onlyReads(evidence []alert.Evidence) bool {
 type distinctState struct {
 	d      *distinct
 	values window.Distinct
+	usual  usual
 }
 
 func (s *distinctState) observe(o observation) finding {
@@ -95,6 +101,7 @@ func (s *distinctState) observe(o observation) finding {
 	}
 	count, err := s.values.Count(int64(o.now), d.width)
 	limit := d.spec.Limit
+	s.usual.see(float64(count), float64(limit), o.now, d.width)
 	return finding{
 		value: float64(count), limit: float64(limit), err: err, growing: true,
 		over: count > limit, suspicious: 2*count >= limit && count > 1,
@@ -107,6 +114,12 @@ func (s *distinctState) idle(now event.Time) bool {
 	return s.values.Newest() <= int64(now)-s.d.width
 }
 
-func (s *distinctState) size() int { return 8 + s.values.Size() }
+func (s *distinctState) size() int { return 8 + usualSize + s.values.Size() }
 
-func (s *distinctState) appendBinary(b []byte) ([]byte, error) { return s.values.AppendBinary(b) }
+func (s *distinctState) appendBinary(b []byte) ([]byte, error) {
+	b, err := s.values.AppendBinary(b)
+	if err != nil {
+		return nil, err
+	}
+	return s.usual.appendBinary(b), nil
+}

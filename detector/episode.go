@@ -41,7 +41,7 @@ func (ep *episode) scale(f finding) float64 {
 }
 
 // exceed takes a finding over the limit and returns the version to emit now, if any: open at first, then an update at 2, 4,
-// 8, … times the limit.
+// 8, … times the limit, and when something new has joined.
 func (ep *episode) exceed(f finding, at event.Time) (alert.State, bool) {
 	ep.hits++
 	ep.lastSeen = max(ep.lastSeen, at)
@@ -57,7 +57,7 @@ func (ep *episode) exceed(f finding, at event.Time) (alert.State, bool) {
 		}
 		return alert.Open, true
 	}
-	if ep.scale(f) < ep.escalate {
+	if ep.scale(f) < ep.escalate && !f.joined {
 		return "", false
 	}
 	for ep.scale(f) >= ep.escalate {
@@ -97,6 +97,14 @@ func (r *related) collect(e *event.Event) {
 func (r *related) collectEvidence(e *alert.Evidence) {
 	for i, text := range [...]string{e.ClientID, e.Subject, e.TokenID, e.SessionID, e.SourceIP, e.Country, e.Route} {
 		r.add(i, text)
+	}
+}
+
+func (r *related) join(other *related) {
+	for i, values := range other {
+		for _, text := range values {
+			r.add(i, text)
+		}
 	}
 }
 

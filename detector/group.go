@@ -14,6 +14,7 @@ type group struct {
 	number uint16 // of the kind, see [numbers]
 	fields []event.Field
 	mask   []uint64 // which rules of the program
+	risks  []*watch // of kind risk
 	seed   uint64
 	rest   event.Time // an entity that was seen later than this ago is not idle
 }

@@ -24,7 +24,8 @@ type lane struct {
 	mostBytes     int64 // 0: any number
 	orphans       int   // timers of entities that were evicted, at most
 	alerts        []raised
-	buffer        []byte // for names of combinations
+	buffer        []byte   // for names of combinations
+	signals       []signal // of the event at hand, see [lane.assess]
 	stats         laneStats
 	saving        saving
 }
@@ -126,12 +127,13 @@ func (l *lane) apply(groupIndex int, key entityKey, n *entity, mask []uint64, o 
 		n = l.meet(groupIndex, key, mask, o)
 	}
 	l.change(n)
-	before, measure := len(n.cells), n.hit(o.now)
+	before, measure, alerts := len(n.cells), n.hit(o.now), len(l.alerts)
 	for w, word := range mask {
 		for word &= g.mask[w]; word != 0; word &= word - 1 {
 			l.observe(groupIndex, n, l.program.rules[w<<6+bits.TrailingZeros64(word)], o)
 		}
 	}
+	l.assess(groupIndex, n, alerts, o.now, &o)
 	if measure || len(n.cells) != before {
 		l.measure(groupIndex, n)
 	}
@@ -190,12 +192,16 @@ func (l *lane) judge(groupIndex int, n *entity, c *cell, r *watch, f finding, no
 	if o != nil {
 		at = o.event.Time
 	}
-	if ep == nil {
+	suspected := ep == nil
+	if suspected {
 		ep = &episode{firstSeen: at}
 		c.episode = ep
 	}
 	ep.note(f, o)
 	if !f.over {
+		if suspected {
+			l.signal(groupIndex, signal{by: r, at: at, state: c.state, finding: f, episode: ep})
+		}
 		return
 	}
 	if f.evidence != nil {
@@ -207,12 +213,16 @@ func (l *lane) judge(groupIndex int, n *entity, c *cell, r *watch, f finding, no
 		l.wakeAt(timer{at: max(now, ep.lastSeen+r.closeAfter), group: groupIndex, entity: n, slot: r.slot})
 	}
 	if emit {
-		l.raise(state, n, c, r, f, now)
+		a := l.raise(state, n, c, r, f, now)
+		l.signal(groupIndex, signal{by: r, at: at, state: c.state, finding: f, episode: ep, alert: a})
 	}
 }
 
 // note collects evidence of a suspicious event.
 func (ep *episode) note(f finding, o *observation) {
+	if f.related != nil {
+		ep.related.join(f.related)
+	}
 	switch {
 	case f.evidence != nil:
 		ep.collect(*f.evidence)
@@ -230,7 +240,7 @@ func (ep *episode) note(f finding, o *observation) {
 	}
 }
 
-func (l *lane) raise(state alert.State, n *entity, c *cell, r *watch, f finding, now event.Time) {
+func (l *lane) raise(state alert.State, n *entity, c *cell, r *watch, f finding, now event.Time) *alert.Alert {
 	ep := c.episode
 	entity := alert.Entity{Kind: r.kind, ID: n.name}
 	a := &alert.Alert{
@@ -247,6 +257,7 @@ func (l *lane) raise(state alert.State, n *entity, c *cell, r *watch, f finding,
 	}
 	l.stats.raised[r.index]++
 	l.alerts = append(l.alerts, raised{a, now, r.index, r.shadow})
+	return a
 }
 
 // fireTimers runs the timers that are due at now.
@@ -273,7 +284,10 @@ func (l *lane) wake(t timer, r *watch, c *cell) {
 		return
 	}
 	if f := w.wake(t.at); f.suspicious {
+		alerts := len(l.alerts)
 		l.judge(t.group, t.entity, c, r, f, t.at, nil)
+		l.assess(t.group, t.entity, alerts, t.at, nil)
+		l.measure(t.group, t.entity)
 	}
 }
 

@@ -29,6 +29,8 @@ type watch struct {
 	closeAfter event.Time
 	shadow     bool
 	ordered    bool // late events are left out: their order matters
+	addsUp     bool // what other rules find, see [risk]
+	evidence   string
 	described  alert.Rule
 }
 
@@ -68,7 +70,7 @@ func compile(set *rules.Set, old *program, ids *slots, kinds *numbers, o Options
 	for i, r := range set.Rules {
 		w := &watch{
 			rule: r, index: i, slot: ids.of(r.Fingerprint), closeAfter: event.Time(r.CloseAfter.Milliseconds()),
-			shadow: r.Mode == rules.Shadow, ordered: ordered(r.Detection),
+			shadow: r.Mode == rules.Shadow, ordered: ordered(r.Detection), evidence: r.Evidence(),
 			described: alert.Rule{ID: r.ID, Title: r.Title, Severity: r.Severity, Tags: slices.Clone(r.Tags), Advice: r.Advice},
 		}
 		if w.described.Tags == nil {
@@ -82,6 +84,9 @@ func compile(set *rules.Set, old *program, ids *slots, kinds *numbers, o Options
 		g := p.groupFor(r, kinds, o.Seed)
 		w.kind = g.kind
 		g.mask[i>>6] |= 1 << (i & 63)
+		if _, w.addsUp = r.Detection.(*rules.Risk); w.addsUp {
+			g.risks = append(g.risks, w)
+		}
 		g.rest = min(g.rest, max(event.Time(r.Window.Milliseconds()), minRest))
 		p.rules = append(p.rules, w)
 		p.bySlot[w.slot] = w
@@ -105,6 +110,8 @@ func newDetection(r *rules.Rule, o Options) detection {
 		return newNewValue(r, d)
 	case *rules.Workflow:
 		return newWorkflow(r, d)
+	case *rules.Risk:
+		return newRisk(r, d)
 	}
 	panic("detector: rule " + r.ID + " has an unknown detection")
 }

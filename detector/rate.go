@@ -51,9 +51,13 @@ func (r *rate) decode(b []byte, _ *interner) (state, []byte, error) {
 	var err error
 	switch s := s.(type) {
 	case *countState:
-		b, err = s.requests.DecodeBinary(b)
+		if b, err = s.requests.DecodeBinary(b); err == nil {
+			b, err = s.usual.read(b)
+		}
 	case *sumState:
-		b, err = s.sum.DecodeBinary(b)
+		if b, err = s.sum.DecodeBinary(b); err == nil {
+			b, err = s.usual.read(b)
+		}
 	case *shareState:
 		if b, err = s.all.DecodeBinary(b); err == nil {
 			b, err = s.matched.DecodeBinary(b)
@@ -78,10 +82,10 @@ func (r *rate) readDetail(from *wire.Reader, _ *interner) any {
 	return from.Float()
 }
 
-func (r *rate) describe(a *alert.Alert, s state, f finding) {
+func (r *rate) describe(a *alert.Alert, known state, f finding) {
 	a.Observed.Window = shortDuration(r.rule.Window)
 	in := longDuration(r.rule.Window)
-	switch s.(type) {
+	switch s := known.(type) {
 	case *shareState:
 		a.Observed.Unit = "share"
 		a.Observed.Detail = map[string]any{"requests": f.detail}
@@ -89,21 +93,23 @@ func (r *rate) describe(a *alert.Alert, s state, f finding) {
 			100*f.value, number(f.detail.(float64)), a.Entity.ID, in, 100*f.limit)
 	case *sumState:
 		a.Observed.Unit = r.spec.Sum.String()
-		a.Summary = r.sumSummary(a.Entity.ID, in, f)
-	default:
+		a.Summary = r.sumSummary(a.Entity.ID, in, f, &s.usual)
+		s.usual.baseline(a)
+	case *countState:
 		a.Observed.Unit = "requests"
-		a.Summary = fmt.Sprintf("%s sent %s requests in %s (limit %s)", a.Entity.ID, approximate(f), in, number(f.limit))
+		a.Summary = fmt.Sprintf("%s sent %s requests in %s (limit %s%s)", a.Entity.ID, approximate(f), in, number(f.limit), s.usual.text(number))
+		s.usual.baseline(a)
 	}
 }
 
-func (r *rate) sumSummary(entity, in string, f finding) string {
+func (r *rate) sumSummary(entity, in string, f finding, u *usual) string {
 	switch r.spec.Sum.Kind() {
 	case event.ResponseBytes:
-		return fmt.Sprintf("%s received %s in %s (limit %s)", entity, byteSize(f.value), in, byteSize(f.limit))
+		return fmt.Sprintf("%s received %s in %s (limit %s%s)", entity, byteSize(f.value), in, byteSize(f.limit), u.text(byteSize))
 	case event.RequestBytes:
-		return fmt.Sprintf("%s sent %s in %s (limit %s)", entity, byteSize(f.value), in, byteSize(f.limit))
+		return fmt.Sprintf("%s sent %s in %s (limit %s%s)", entity, byteSize(f.value), in, byteSize(f.limit), u.text(byteSize))
 	}
-	return fmt.Sprintf("%s kept the gateway busy for %s ms in %s (limit %s ms)", entity, number(f.value), in, number(f.limit))
+	return fmt.Sprintf("%s kept the gateway busy for %s ms in %s (limit %s ms%s)", entity, number(f.value), in, number(f.limit), u.text(number))
 }
 
 func (r *rate) explain(known state, now event.Time) explanation {
@@ -116,7 +122,7 @@ func (r *rate) explain(known state, now event.Time) explanation {
 	s := known.(*countState)
 	f := finding{value: float64(s.requests.Total(int64(now), r.width)), limit: r.spec.Limit, err: s.requests.Error(int64(now), r.width)}
 	x := explanation{Detail: windowDetail(f, "requests", r.rule.Window)}
-	x.Summary = fmt.Sprintf("%s requests %s (limit %s)", approximate(f), inTheLast(r.rule.Window), number(f.limit))
+	x.Summary = fmt.Sprintf("%s requests %s (limit %s%s)", approximate(f), inTheLast(r.rule.Window), number(f.limit), s.usual.text(number))
 	x.span(s.requests.Oldest(), s.requests.Newest())
 	return x
 }
@@ -125,12 +131,14 @@ func (r *rate) explain(known state, now event.Time) explanation {
 type countState struct {
 	r        *rate
 	requests window.Counter[uint32]
+	usual    usual
 }
 
 func (s *countState) observe(o observation) finding {
 	s.requests.Add(int64(o.event.Time), 1, s.r.width, s.r.slots)
 	total := s.requests.Total(int64(o.now), s.r.width)
 	f := finding{value: float64(total), limit: s.r.spec.Limit, growing: true}
+	s.usual.see(f.value, f.limit, o.now, s.r.width)
 	f.over, f.suspicious = f.value > f.limit, 2*f.value >= f.limit
 	if f.suspicious {
 		f.err = s.requests.Error(int64(o.now), s.r.width)
@@ -140,15 +148,20 @@ func (s *countState) observe(o observation) finding {
 
 func (s *countState) touch() int               { return s.requests.Touch() }
 func (s *countState) idle(now event.Time) bool { return s.requests.Newest() <= int64(now)-s.r.width }
-func (s *countState) size() int                { return 8 + s.requests.Size() }
+func (s *countState) size() int                { return 8 + usualSize + s.requests.Size() }
 func (s *countState) appendBinary(b []byte) ([]byte, error) {
-	return s.requests.AppendBinary(b)
+	b, err := s.requests.AppendBinary(b)
+	if err != nil {
+		return nil, err
+	}
+	return s.usual.appendBinary(b), nil
 }
 
 // sumState adds up a quantity, in thousandths: a sum of fractions must not depend on their order.
 type sumState struct {
-	r   *rate
-	sum window.Counter[int64]
+	r     *rate
+	sum   window.Counter[int64]
+	usual usual
 }
 
 const thousandths = 1000
@@ -159,6 +172,7 @@ func (s *sumState) observe(o observation) finding {
 	}
 	total := s.sum.Total(int64(o.now), s.r.width)
 	f := finding{value: float64(total) / thousandths, limit: s.r.spec.Limit, growing: true}
+	s.usual.see(f.value, f.limit, o.now, s.r.width)
 	f.over, f.suspicious = f.value > f.limit, 2*f.value >= f.limit
 	if f.suspicious {
 		f.err = s.sum.Error(int64(o.now), s.r.width)
@@ -173,11 +187,11 @@ func (s *sumState) explain(now event.Time) explanation {
 	in := inTheLast(r.rule.Window)
 	switch r.spec.Sum.Kind() {
 	case event.ResponseBytes:
-		x.Summary = fmt.Sprintf("received %s %s (limit %s)", byteSize(f.value), in, byteSize(f.limit))
+		x.Summary = fmt.Sprintf("received %s %s (limit %s%s)", byteSize(f.value), in, byteSize(f.limit), s.usual.text(byteSize))
 	case event.RequestBytes:
-		x.Summary = fmt.Sprintf("sent %s %s (limit %s)", byteSize(f.value), in, byteSize(f.limit))
+		x.Summary = fmt.Sprintf("sent %s %s (limit %s%s)", byteSize(f.value), in, byteSize(f.limit), s.usual.text(byteSize))
 	default:
-		x.Summary = fmt.Sprintf("kept the gateway busy for %s ms %s (limit %s ms)", number(f.value), in, number(f.limit))
+		x.Summary = fmt.Sprintf("kept the gateway busy for %s ms %s (limit %s ms%s)", number(f.value), in, number(f.limit), s.usual.text(number))
 	}
 	x.span(s.sum.Oldest(), s.sum.Newest())
 	return x
@@ -185,9 +199,13 @@ func (s *sumState) explain(now event.Time) explanation {
 
 func (s *sumState) touch() int               { return s.sum.Touch() }
 func (s *sumState) idle(now event.Time) bool { return s.sum.Newest() <= int64(now)-s.r.width }
-func (s *sumState) size() int                { return 8 + s.sum.Size() }
+func (s *sumState) size() int                { return 8 + usualSize + s.sum.Size() }
 func (s *sumState) appendBinary(b []byte) ([]byte, error) {
-	return s.sum.AppendBinary(b)
+	b, err := s.sum.AppendBinary(b)
+	if err != nil {
+		return nil, err
+	}
+	return s.usual.appendBinary(b), nil
 }
 
 // shareState compares the requests that match with all requests of the entity that the rule sees.

@@ -68,6 +68,10 @@ type finding struct {
 	growing bool
 	wakeAt  event.Time // 0: no need
 	detail  any        // for describe
+	// joined means that something of a new kind has joined, of which an open alert tells.
+	joined bool
+	// related is what else took part, nil for nothing.
+	related *related
 	// evidence, when set, is used in place of the event.
 	evidence *alert.Evidence
 }

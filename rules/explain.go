@@ -147,6 +147,8 @@ func notes(r *Rule, e *event.Event) []string {
 		if d.Declared != nil && d.Declared.Contains(e.Time.Std().In(d.Location)) {
 			list = append(list, "the time is within the declared hours")
 		}
+	case *Risk:
+		list = append(list, "no event concerns the rule itself: it adds up what the other rules that group by "+r.EntityKind()+" find")
 	}
 	if e.Geo == nil {
 		for _, f := range r.Filter.Fields() {

@@ -115,12 +115,13 @@ func kindKeys() map[string][]string {
 		"off_hours":    offHoursKeys,
 		"new_value":    newValueKeys,
 		"workflow":     workflowKeys,
+		"risk":         riskKeys,
 	}
 }
 
 // Kinds lists the kinds of detection in the order of the documentation.
 func Kinds() []string {
-	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow"}
+	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "risk"}
 }
 
 // readRule reads one rule. The rule is of use only when nothing was reported.
@@ -138,18 +139,21 @@ func (r *reader) readRule(n ast.Node) *Rule {
 	}
 	r.readCommon(o, rule)
 	rule.Detection = r.detection(kind, o, rule)
-	rule.CloseAfter = r.duration(o.get("close_after"), "close_after", MinWindow, MaxWindow, closeAfter(rule.Window))
+	rule.CloseAfter = r.duration(o.get("close_after"), "close_after", MinWindow, MaxWindow, closeAfter(rule))
 	if !r.failed(since) {
 		rule.Fingerprint = fingerprint(rule)
 	}
 	return rule
 }
 
-func closeAfter(window time.Duration) time.Duration {
-	if window == 0 {
+func closeAfter(rule *Rule) time.Duration {
+	if d, ok := rule.Detection.(*Risk); ok {
+		return max(d.HalfLife, leastCloseAfter)
+	}
+	if rule.Window == 0 {
 		return defaultCloseAfter
 	}
-	return max(window, leastCloseAfter)
+	return max(rule.Window, leastCloseAfter)
 }
 
 // peek finds the value of a key before anything is checked: all messages name the id, and the kind decides which keys there
@@ -341,6 +345,8 @@ func (r *reader) detection(kind string, o object, rule *Rule) Detection {
 		return r.newValue(o, rule)
 	case "workflow":
 		return parseWorkflow(r, o, rule)
+	case "risk":
+		return r.risk(o, rule)
 	}
 	if n := r.need(o, "a rule", "detect"); n != nil {
 		r.choice(n, "detect", "", Kinds()...)

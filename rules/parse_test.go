@@ -63,7 +63,7 @@ func TestGoodFiles(t *testing.T) {
 			t.Errorf("rule %q is incomplete: %+v", r.ID, r)
 		}
 	}
-	if set.Len() != 21 {
+	if set.Len() != 23 {
 		t.Errorf("%d rules, not 21", set.Len())
 	}
 }
@@ -165,7 +165,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	want := []string{
 		`a.yaml:2:5: rule "two": the id "two" is taken by the rule at b.yaml:3`,
 		`a.yaml:3:5: a rule needs the key "id"`,
-		`a.yaml:3:14: detect must be one of distinct, rate, travel, simultaneous, off_hours, new_value, workflow, not "travle" (did you mean "travel"?)`,
+		`a.yaml:3:14: detect must be one of distinct, rate, travel, simultaneous, off_hours, new_value, workflow, risk, not "travle" (did you mean "travel"?)`,
 		`a.yaml:3:39: if: the expression gives a number, not true or false`,
 		`b.yaml:2:33: rule "one": by: unknown field "client" (did you mean "client_id"?)`,
 		`b.yaml:2:60: rule "one": limit must be a whole number, not "x"`,

@@ -50,7 +50,7 @@ const (
 )
 
 // Detection is the part of a rule that only its kind of detection has: one of *Distinct, *Rate, *Travel, *Simultaneous,
-// *OffHours, *NewValue and *Workflow.
+// *OffHours, *NewValue, *Workflow and *Risk.
 type Detection interface {
 	// Kind is the word after "detect:".
 	Kind() string
@@ -141,6 +141,14 @@ type Workflow struct {
 	Automaton *Automaton
 }
 
+// Risk finds entities about which several kinds of evidence add up: what the other rules that group by the same entity find.
+type Risk struct {
+	Limit    float64       // points
+	HalfLife time.Duration // of points
+	Kinds    int           // different kinds of evidence, see [Rule.Evidence]
+	Points   map[alert.Severity]float64
+}
+
 // Kind implements [Detection].
 func (*Distinct) Kind() string { return "distinct" }
 
@@ -161,6 +169,9 @@ func (*NewValue) Kind() string { return "new_value" }
 
 // Kind implements [Detection].
 func (*Workflow) Kind() string { return "workflow" }
+
+// Kind implements [Detection].
+func (*Risk) Kind() string { return "risk" }
 
 // Reads implements [Detection].
 func (d *Distinct) Reads() []event.Field { return []event.Field{d.Count} }
@@ -194,3 +205,6 @@ func (d *NewValue) Reads() []event.Field { return []event.Field{d.Value} }
 
 // Reads implements [Detection].
 func (*Workflow) Reads() []event.Field { return nil }
+
+// Reads implements [Detection].
+func (*Risk) Reads() []event.Field { return nil }

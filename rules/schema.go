@@ -124,6 +124,9 @@ func ruleSchema() schema {
 
 func kindSchema(kind string) schema {
 	properties := commonSchema()
+	if kind == "risk" {
+		properties["where"], properties["if"] = false, false // never right
+	}
 	var required []string
 	for key, s := range kindProperties(kind) {
 		properties[key] = s
@@ -185,8 +188,23 @@ func kindProperties(kind string) schema {
 		return offHoursSchema()
 	case "new_value":
 		return schema{"value": described(ref("field"), "whose values are learned for each entity"), "learn": learnSchema(), "max": within(1, maxLearned)}
+	case "risk":
+		return riskSchema()
 	}
 	return workflowSchema()
+}
+
+func riskSchema() schema {
+	points := schema{}
+	for _, s := range alert.Severities() {
+		points[string(s)] = schema{"type": "number", "minimum": 0, "maximum": maxPoints, "default": defaultPoints[s]}
+	}
+	return schema{
+		"limit":     schema{"type": "number", "minimum": 1, "maximum": maxPoints, "default": defaultRisk, "description": "a finding is more than this many points"},
+		"half_life": described(ref("duration"), "1m to 31d: after this time half of the points are left"),
+		"kinds":     described(within(1, maxKinds), "different kinds of evidence there must be"),
+		"points":    described(closed(points), "what an alert adds, by the severity of its rule"),
+	}
 }
 
 func offHoursSchema() schema {

@@ -19,7 +19,7 @@ var notOfShape = []string{
 	"alias", "anchor", "merge-key", "tag", "directive", "complex-key", "duplicate-key", "where-duplicate-field", "two-documents", "tab-indentation",
 	"control-character", "not-utf8", "unclosed-quote", "unclosed-brace", "bad-indentation", "colon-in-text",
 	"duplicate-id", "entity-is-a-measure", "entity-request-id", "count-is-entity", "count-is-measure", "new-value-entity", "new-value-measure", "count-request-id",
-	"limit-impossible", "limit-octal", "simultaneous-limit", "window-too-short", "window-too-long", "close-after",
+	"limit-impossible", "risk-half-life", "limit-octal", "simultaneous-limit", "window-too-short", "window-too-long", "close-after",
 	"rate-sum-and-share", "rate-sum-limit", "rate-min-without-share", "rate-share-limit", "rate-share-of-everything", "rate-size-without-sum",
 	"route-half-parameter", "route-parameter-twice", "route-stars-in-segment", "route-colon-parameter", "route-dots",
 	"status-range-upside-down", "number", "number-unit", "duration-matcher", "network-bits", "address", "country-uk", "asn",

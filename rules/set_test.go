@@ -67,7 +67,7 @@ func TestFingerprintOfEveryKind(t *testing.T) {
 		"detect: travel", "detect: travel, speed_kmh: 800", "detect: travel, min_distance_km: 200", "detect: travel, places: 2", "detect: travel, ignore: {anonymous: vpn}",
 		"detect: travel, ignore: {networks: 10.0.0.0/8}", "detect: travel, ignore: {asns: [1, 2]}", "detect: travel, ignore: {asns: [12]}",
 		"detect: simultaneous", "detect: simultaneous, across: asn", "detect: simultaneous, window: 5m, close_after: 10m", "detect: simultaneous, limit: 2", "detect: simultaneous, alternations: 3",
-		"detect: new_value, value: asn", "detect: new_value, value: country", "detect: new_value, value: asn, max: 5", "detect: new_value, value: asn, learn: {min_days: 3}", "detect: off_hours", "detect: off_hours, new: asn", "detect: off_hours, new: country", "detect: off_hours, learn: {min_days: 3}", "detect: off_hours, learn: {min_events: 3}",
+		"detect: new_value, value: asn", "detect: new_value, value: country", "detect: new_value, value: asn, max: 5", "detect: new_value, value: asn, learn: {min_days: 3}", "detect: risk", "detect: risk, limit: 50", "detect: risk, half_life: 1h", "detect: risk, kinds: 3", "detect: risk, points: {low: 9}", "detect: off_hours", "detect: off_hours, new: asn", "detect: off_hours, new: country", "detect: off_hours, learn: {min_days: 3}", "detect: off_hours, learn: {min_events: 3}",
 		`detect: off_hours, hours: "08:00-18:00"`, `detect: off_hours, hours: "08:00-18:01"`, `detect: off_hours, hours: "08:00-18:00", days: mon`, `detect: off_hours, hours: "08:00-18:00", time_zone: Europe/Berlin`,
 	} {
 		f := mustParse(t, "rules: [{id: a, by: subject, "+keys+"}]").Rules[0].Fingerprint

@@ -17,7 +17,7 @@ func TestBenchRulesShowsTheDearOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoding := newDecoding(defaultConfig().Ingest, nil, nil)
+	decoding := newDecoding(defaultConfig().Ingest.Config, nil, nil)
 	decoding.use(set)
 	costs, err := benchRules(t.Context(), set, decoding)
 	if err != nil {

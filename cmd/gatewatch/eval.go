@@ -167,7 +167,7 @@ func newEvaluation(c config, f evalFlags, labels []truth.Label, stderr io.Writer
 	e.set = set.Enforced()
 	warnBlind(e.log, e.set, databases)
 	c.Limits.warnUnknown(e.log, e.set)
-	e.decoding = newDecoding(c.Ingest, databases, nil)
+	e.decoding = newDecoding(c.Ingest.Config, databases, nil)
 	e.decoding.options.Now = endOfTime
 	e.decoding.use(e.set)
 	shadow := func(rule string) bool {

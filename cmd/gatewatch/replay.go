@@ -98,7 +98,7 @@ func replay(ctx context.Context, f replayFlags, names []string, stdin io.Reader,
 	}
 	warnBlind(log, set, databases)
 	c.Limits.warnUnknown(log, set)
-	decoding := newDecoding(c.Ingest, databases, nil)
+	decoding := newDecoding(c.Ingest.Config, databases, nil)
 	decoding.use(set)
 	progress := newProgress(stderr)
 	source, err := file.Open(file.Options{

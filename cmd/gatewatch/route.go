@@ -101,7 +101,7 @@ func checkRoute(c config) error {
 
 // connect makes the source and the router.
 func (r *routing) connect() error {
-	decoding := newDecoding(r.config.Ingest, r.geo, r.registry)
+	decoding := newDecoding(r.config.Ingest.Config, r.geo, r.registry)
 	decoding.use(r.rules.set)
 	letters, err := r.openDeadLetters()
 	if err != nil {

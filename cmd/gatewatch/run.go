@@ -21,6 +21,7 @@ import (
 	"github.com/gatewatch/gatewatch/ingest/geo"
 	"github.com/gatewatch/gatewatch/ingest/kafka"
 	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
+	"github.com/gatewatch/gatewatch/ingest/push"
 	"github.com/gatewatch/gatewatch/sinks"
 )
 
@@ -79,6 +80,7 @@ type service struct {
 	store    *disk.Store
 	queue    *sinks.Queue
 	source   *kafka.Source
+	push     *push.Receiver     // nil: none
 	pipeline *pipeline.Pipeline // nil: shared
 	shared   *sharing           // nil: pipeline
 	sight    *sight
@@ -126,7 +128,10 @@ func (s *service) build(ctx context.Context) error {
 	if err := s.openSinks(ctx); err != nil {
 		return err
 	}
-	return s.connect(ctx)
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	return s.receive()
 }
 
 func (s *service) listen() error {
@@ -165,7 +170,7 @@ func (s *service) openSinks(ctx context.Context) error {
 
 // connect makes the source and the pipeline between it and the sinks.
 func (s *service) connect(ctx context.Context) error {
-	decoding := newDecoding(s.config.Ingest, s.geo, s.registry)
+	decoding := newDecoding(s.config.Ingest.Config, s.geo, s.registry)
 	decoding.use(s.rules.set)
 	letters, err := s.openDeadLetters()
 	if err != nil {
