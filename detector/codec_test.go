@@ -32,6 +32,29 @@ rules:
     workflows: [{name: purchase, timeout: 30m, path: [cart, checkout, pay]}]
     guard: [checkout, pay]
     grace: 1s
+  - id: sequence
+    title: t
+    detect: sequence
+    by: client_id
+    window: 1m
+    steps:
+      - {name: cart, absent: true, where: {route: /cart, status: 404}}
+      - {name: look, times: 3, where: {route: "/users/{id}"}}
+      - {name: checkout, times: 2, where: {route: /checkout}}
+      - {name: cart-again, absent: true, where: {route: /cart}}
+      - {name: pay, where: {route: /pay, status: 2xx}}
+      - {name: refused, absent: true, where: {route: /pay}}
+  - id: any-sequence
+    title: t
+    detect: sequence
+    by: client_id
+    window: 10s
+    order: any
+    steps:
+      - {name: look, times: 4, where: {route: "/users/{id}"}}
+      - {name: cart, where: {route: /cart}}
+      - {name: pay, where: {route: /pay}}
+    until: {route: /checkout, status: 404}
 `
 
 // FuzzState shows random traffic to every kind of state, encodes and decodes it, and goes on with both: they must conclude

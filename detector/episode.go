@@ -47,6 +47,7 @@ func (ep *episode) exceed(f finding, at event.Time) (alert.State, bool) {
 	ep.lastSeen = max(ep.lastSeen, at)
 	if ep.hits == 1 || f.value > ep.worst.value {
 		ep.worst = f
+		ep.worst.path = nil // it is among the evidence
 	}
 	if ep.version == 0 {
 		ep.version, ep.opened = 1, at
@@ -156,9 +157,10 @@ func evidenceOf(o observation) alert.Evidence {
 
 // clip copies s, cut to what a person reads: evidence must not grow with the attacker's imagination.
 func clip(s string) string {
-	const most = 256
-	if len(s) <= most {
+	if len(s) <= mostClipped {
 		return strings.Clone(s)
 	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return strings.ToValidUTF8(s[:mostClipped], "") + "…"
 }
+
+const mostClipped = 256

@@ -110,6 +110,8 @@ func newDetection(r *rules.Rule, o Options) detection {
 		return newNewValue(r, d)
 	case *rules.Workflow:
 		return newWorkflow(r, d)
+	case *rules.Sequence:
+		return newSequence(r, d)
 	case *rules.Risk:
 		return newRisk(r, d)
 	}
@@ -119,7 +121,7 @@ func newDetection(r *rules.Rule, o Options) detection {
 // ordered reports whether the detection means the order in which things happened.
 func ordered(d rules.Detection) bool {
 	switch d.(type) {
-	case *rules.Workflow, *rules.Simultaneous:
+	case *rules.Workflow, *rules.Simultaneous, *rules.Sequence:
 		return true
 	}
 	return false

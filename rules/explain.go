@@ -109,6 +109,12 @@ func readValue(d Detection, e *event.Event) string {
 		if symbol, ok := d.Automaton.Symbol(e); ok {
 			return "step=" + d.Automaton.StepName(symbol)
 		}
+	case *Sequence:
+		if i := d.Step(e); d.Ends(e) {
+			return "until"
+		} else if i >= 0 {
+			return "step=" + d.Steps[i].Name
+		}
 	}
 	return ""
 }

@@ -37,19 +37,41 @@ const (
 )
 
 // Parse compiles rule files to one set, with the rules in the order given. Its error is an [Errors] with everything that is
-// wrong in any of them; the set is nil then.
+// wrong in any of them; the set is nil then. Tests that stand in the files are not looked at.
 func Parse(files ...File) (*Set, error) {
+	set, _, err := parse(files, false)
+	return set, err
+}
+
+// ParseTests is [Parse], with the tests that stand in the files. What is wrong with them is an error too.
+func ParseTests(files ...File) (*Set, []*Test, error) { return parse(files, true) }
+
+func parse(files []File, withTests bool) (*Set, []*Test, error) {
 	var errs Errors
 	var list []*Rule
+	var lists []testList
 	for _, f := range files {
 		r := &reader{file: f.Name, errs: &errs}
-		list = append(list, r.rules(r.document(f.Data))...)
+		own, tests := r.ruleFile(r.document(f.Data))
+		list = append(list, own...)
+		if tests != nil {
+			lists = append(lists, testList{r, tests, own})
+		}
 	}
 	errs = append(errs, collisions(list)...)
-	if len(errs) == 0 {
-		return newSet(list), nil
+	if len(list) == 0 && len(lists) > 0 && len(errs) == 0 {
+		lists[0].reader.errorf(lists[0].node, "there are tests and no rules: give the files of the rules too")
 	}
-	return nil, errs.sorted()
+	var tests []*Test
+	for _, l := range lists {
+		if withTests && len(list) > 0 {
+			tests = append(tests, l.read(list)...)
+		}
+	}
+	if len(errs) == 0 {
+		return newSet(list), tests, nil
+	}
+	return nil, nil, errs.sorted()
 }
 
 // collisions reports ids that several rules have, and too many rules.
@@ -73,19 +95,26 @@ func collisions(list []*Rule) (errs Errors) {
 	return errs
 }
 
-// rules reads a document: a mapping with the one key "rules".
-func (r *reader) rules(doc ast.Node) []*Rule {
+// ruleFile reads a document: a mapping with the key "rules", and perhaps "tests", whose value is returned unread. A file may
+// have tests alone.
+func (r *reader) ruleFile(doc ast.Node) (list []*Rule, tests ast.Node) {
 	if doc == nil {
 		if !slices.ContainsFunc(*r.errs, func(e Error) bool { return e.File == r.file }) {
 			r.at(1, 1, "the file is empty: it needs the key \"rules\"")
 		}
-		return nil
+		return nil, nil
 	}
-	o := r.object(doc, "a rule file", "rules")
+	o := r.object(doc, "a rule file", "rules", "tests")
 	if _, ok := mapping(doc); !ok {
-		return nil
+		return nil, nil
 	}
-	n := r.need(o, "a rule file", "rules")
+	if o.has("tests") && !o.has("rules") {
+		return nil, o.get("tests")
+	}
+	return r.rules(r.need(o, "a rule file", "rules")), o.get("tests")
+}
+
+func (r *reader) rules(n ast.Node) []*Rule {
 	items, ok := n.(*ast.SequenceNode)
 	if !ok {
 		if n != nil {
@@ -115,13 +144,14 @@ func kindKeys() map[string][]string {
 		"off_hours":    offHoursKeys,
 		"new_value":    newValueKeys,
 		"workflow":     workflowKeys,
+		"sequence":     sequenceKeys,
 		"risk":         riskKeys,
 	}
 }
 
 // Kinds lists the kinds of detection in the order of the documentation.
 func Kinds() []string {
-	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "risk"}
+	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "sequence", "risk"}
 }
 
 // readRule reads one rule. The rule is of use only when nothing was reported.
@@ -345,6 +375,8 @@ func (r *reader) detection(kind string, o object, rule *Rule) Detection {
 		return r.newValue(o, rule)
 	case "workflow":
 		return parseWorkflow(r, o, rule)
+	case "sequence":
+		return parseSequence(r, o, rule)
 	case "risk":
 		return r.risk(o, rule)
 	}

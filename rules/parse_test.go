@@ -37,7 +37,7 @@ func TestBadFiles(t *testing.T) {
 			if !ok {
 				t.Fatalf("the first line does not begin with %q", wantPrefix)
 			}
-			_, err = Parse(File{filepath.Base(name), data})
+			_, _, err = ParseTests(File{filepath.Base(name), data})
 			got := ""
 			if err != nil {
 				got = strings.TrimPrefix(err.Error(), filepath.Base(name)+":")
@@ -63,8 +63,8 @@ func TestGoodFiles(t *testing.T) {
 			t.Errorf("rule %q is incomplete: %+v", r.ID, r)
 		}
 	}
-	if set.Len() != 23 {
-		t.Errorf("%d rules, not 21", set.Len())
+	if set.Len() != 26 {
+		t.Errorf("%d rules, not 26", set.Len())
 	}
 }
 
@@ -165,7 +165,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	want := []string{
 		`a.yaml:2:5: rule "two": the id "two" is taken by the rule at b.yaml:3`,
 		`a.yaml:3:5: a rule needs the key "id"`,
-		`a.yaml:3:14: detect must be one of distinct, rate, travel, simultaneous, off_hours, new_value, workflow, risk, not "travle" (did you mean "travel"?)`,
+		`a.yaml:3:14: detect must be one of distinct, rate, travel, simultaneous, off_hours, new_value, workflow, sequence, risk, not "travle" (did you mean "travel"?)`,
 		`a.yaml:3:39: if: the expression gives a number, not true or false`,
 		`b.yaml:2:33: rule "one": by: unknown field "client" (did you mean "client_id"?)`,
 		`b.yaml:2:60: rule "one": limit must be a whole number, not "x"`,
@@ -242,7 +242,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("rules:\n- {id: a, detect: workflow, by: session_id, steps: , workflows: , guard: }"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		start := time.Now()
-		set, err := Parse(File{"f.yaml", data})
+		set, tests, err := ParseTests(File{"f.yaml", data})
 		if took := time.Since(start); took > 5*time.Second {
 			t.Fatalf("took %s", took)
 		}
@@ -253,6 +253,11 @@ func FuzzParse(f *testing.F) {
 				m.Match(&events[i])
 			}
 			Explain(set, &events[0])
+			for _, test := range tests {
+				if test.Events() < 1 || test.Events() > MaxTestEvents || len(test.Rules) == 0 {
+					t.Errorf("%s makes %d requests for %d rules", test, test.Events(), len(test.Rules))
+				}
+			}
 			return
 		}
 		var errs Errors

@@ -50,7 +50,7 @@ const (
 )
 
 // Detection is the part of a rule that only its kind of detection has: one of *Distinct, *Rate, *Travel, *Simultaneous,
-// *OffHours, *NewValue, *Workflow and *Risk.
+// *OffHours, *NewValue, *Workflow, *Sequence and *Risk.
 type Detection interface {
 	// Kind is the word after "detect:".
 	Kind() string
@@ -141,6 +141,37 @@ type Workflow struct {
 	Automaton *Automaton
 }
 
+// Sequence finds known-bad sequences: steps that one entity takes within the rule's window, and steps that it leaves out.
+//
+// With strict order the steps that are not absent must follow each other as they are listed; with any order they may come in
+// any. Whatever else happens between them changes nothing, unless it matches Until. All times are less than the window: from
+// the first request of the sequence to its last, and around it for steps that are absent, which are judged with strict order
+// alone:
+//
+//   - An absent step before the first one that is not must not have come within the window before the sequence's first request.
+//   - An absent step between two others must not come between the last request of the one and the first of the other.
+//   - An absent step after the last one must not come within the window after the sequence's last request. The finding comes
+//     when that time is over.
+//
+// Until ends what has begun, a wait for an absent last step too. That an absent first step has come stays known.
+//
+// What was not seen did not happen: a request from before gatewatch was started, or of an entity that it has had to forget,
+// counts as absent. Who waited until an entity has been watched for the window would give everybody with a new session or
+// token that long.
+type Sequence struct {
+	Steps    []SequenceStep // 1 to 8
+	AnyOrder bool
+	Until    *Filter // ends a sequence that has begun; nil: nothing does
+}
+
+// SequenceStep is one step.
+type SequenceStep struct {
+	Name   string
+	Filter *Filter
+	Times  int // how many requests it takes at least; 1 when it is absent
+	Absent bool
+}
+
 // Risk finds entities about which several kinds of evidence add up: what the other rules that group by the same entity find.
 type Risk struct {
 	Limit    float64       // points
@@ -171,7 +202,8 @@ func (*NewValue) Kind() string { return "new_value" }
 func (*Workflow) Kind() string { return "workflow" }
 
 // Kind implements [Detection].
-func (*Risk) Kind() string { return "risk" }
+func (*Sequence) Kind() string { return "sequence" }
+func (*Risk) Kind() string     { return "risk" }
 
 // Reads implements [Detection].
 func (d *Distinct) Reads() []event.Field { return []event.Field{d.Count} }
@@ -207,4 +239,5 @@ func (d *NewValue) Reads() []event.Field { return []event.Field{d.Value} }
 func (*Workflow) Reads() []event.Field { return nil }
 
 // Reads implements [Detection].
-func (*Risk) Reads() []event.Field { return nil }
+func (*Sequence) Reads() []event.Field { return nil }
+func (*Risk) Reads() []event.Field     { return nil }

@@ -21,10 +21,13 @@ func Schema() []byte {
 		"$id":                  "https://github.com/gatewatch/gatewatch/rules.schema.json",
 		"title":                "gatewatch rules",
 		"type":                 "object",
-		"required":             []string{"rules"},
+		"anyOf":                []schema{{"required": []string{"rules"}}, {"required": []string{"tests"}}},
 		"additionalProperties": false,
-		"properties":           schema{"rules": schema{"type": "array", "minItems": 1, "maxItems": MaxRules, "items": ref("rule")}},
-		"$defs":                definitions(),
+		"properties": schema{
+			"rules": schema{"type": "array", "minItems": 1, "maxItems": MaxRules, "items": ref("rule")},
+			"tests": schema{"type": "array", "minItems": 1, "items": ref("test")},
+		},
+		"$defs": definitions(),
 	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -45,6 +48,11 @@ func definitions() schema {
 		"path_part": pathPart(),
 		"ignore":    ignoreSchema(),
 		"rule":      ruleSchema(),
+		"test":      testSchema(),
+		"traffic":   trafficSchema(),
+		"place":     placeSchema(),
+		"expect":    alertSchema(expectSchema()),
+		"pattern":   alertSchema(patternSchema()),
 	}
 	for _, kind := range Kinds() {
 		defs["rule_"+kind] = kindSchema(kind)
@@ -140,6 +148,8 @@ func kindSchema(kind string) schema {
 		required = []string{"value"}
 	case "workflow":
 		required = []string{"steps", "workflows", "guard"}
+	case "sequence":
+		required = []string{"steps", "window"}
 	}
 	return closed(properties, required...)
 }
@@ -188,6 +198,8 @@ func kindProperties(kind string) schema {
 		return offHoursSchema()
 	case "new_value":
 		return schema{"value": described(ref("field"), "whose values are learned for each entity"), "learn": learnSchema(), "max": within(1, maxLearned)}
+	case "sequence":
+		return sequenceSchema(window)
 	case "risk":
 		return riskSchema()
 	}
@@ -231,6 +243,20 @@ func workflowSchema() schema {
 		}, "name", "path")),
 		"guard": ref("texts"),
 		"grace": ref("duration"),
+	}
+}
+
+func sequenceSchema(window schema) schema {
+	step := closed(schema{
+		"name": schema{"type": "string", "pattern": stepName.String(), "maxLength": maxID}, "where": ref("where"),
+		"times":  described(within(1, maxTimes), "how many such requests at least"),
+		"absent": schema{"type": "boolean", "description": "the finding is that this step does not happen"},
+	}, "name", "where")
+	return schema{
+		"steps":  schema{"type": "array", "minItems": 1, "maxItems": maxSequence, "items": step},
+		"order":  schema{"enum": []string{"strict", "any"}, "default": "strict"},
+		"window": window,
+		"until":  described(ref("where"), "ends a sequence that has begun"),
 	}
 }
 

@@ -25,6 +25,10 @@ var notOfShape = []string{
 	"status-range-upside-down", "number", "number-unit", "duration-matcher", "network-bits", "address", "country-uk", "asn",
 	"expression-", "hours-empty", "hours-always", "hours-and-learn", "days-without-hours", "time-zone", "ignore-asn", "empty-text", "empty-value",
 	"workflow-",
+	"sequence-",
+	"expect-value-range", "expect-within-before-after", "expect-without-rule", "expect-rule-not-run", "from-country", "from-radius", "test-name-twice",
+	"test-too-many-requests", "test-unknown-rule", "tests-without-rules", "traffic-at", "traffic-counter", "traffic-counter-modulo", "traffic-pace",
+	"traffic-repeat-times", "traffic-too-long", "traffic-field-",
 }
 
 func compiledSchema(t *testing.T) *jsonschema.Schema {

@@ -69,6 +69,10 @@ func TestFingerprintOfEveryKind(t *testing.T) {
 		"detect: simultaneous", "detect: simultaneous, across: asn", "detect: simultaneous, window: 5m, close_after: 10m", "detect: simultaneous, limit: 2", "detect: simultaneous, alternations: 3",
 		"detect: new_value, value: asn", "detect: new_value, value: country", "detect: new_value, value: asn, max: 5", "detect: new_value, value: asn, learn: {min_days: 3}", "detect: risk", "detect: risk, limit: 50", "detect: risk, half_life: 1h", "detect: risk, kinds: 3", "detect: risk, points: {low: 9}", "detect: off_hours", "detect: off_hours, new: asn", "detect: off_hours, new: country", "detect: off_hours, learn: {min_days: 3}", "detect: off_hours, learn: {min_events: 3}",
 		`detect: off_hours, hours: "08:00-18:00"`, `detect: off_hours, hours: "08:00-18:01"`, `detect: off_hours, hours: "08:00-18:00", days: mon`, `detect: off_hours, hours: "08:00-18:00", time_zone: Europe/Berlin`,
+		"detect: sequence, window: 1m, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]", "detect: sequence, window: 2m, close_after: 5m, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]",
+		"detect: sequence, window: 1m, steps: [{name: b, where: {route: /b}}, {name: a, where: {route: /a}}]", "detect: sequence, window: 1m, order: any, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]",
+		"detect: sequence, window: 1m, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}, times: 2}]", "detect: sequence, window: 1m, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}, absent: true}]",
+		"detect: sequence, window: 1m, until: {route: /c}, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]", "detect: sequence, window: 1m, until: {route: /d}, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]",
 	} {
 		f := mustParse(t, "rules: [{id: a, by: subject, "+keys+"}]").Rules[0].Fingerprint
 		if other, ok := seen[f]; ok {
@@ -79,6 +83,10 @@ func TestFingerprintOfEveryKind(t *testing.T) {
 	plain := mustParse(t, `rules: [{id: a, by: subject, detect: travel, speed_kmh: 900, places: 4}]`).Rules[0].Fingerprint
 	if seen[plain] != "detect: travel" {
 		t.Error("a default that is written out changes the fingerprint")
+	}
+	named := mustParse(t, `rules: [{id: a, by: subject, detect: sequence, window: 1m, order: strict, steps: [{name: c, times: 1, where: {route: /a}}, {name: d, where: {route: /b}}]}]`).Rules[0].Fingerprint
+	if seen[named] == "" {
+		t.Error("the name of a step changes the fingerprint")
 	}
 }
 

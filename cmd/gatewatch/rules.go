@@ -18,7 +18,7 @@ import (
 func newRulesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
-		Short: "Check, list and explain rules",
+		Short: "Check, test, list and explain rules",
 		Long:  "rules works on rule files and directories; without any it works on the rules that gatewatch ships.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -28,7 +28,7 @@ func newRulesCommand() *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(newRulesCheckCommand(), newRulesListCommand(), newRulesSchemaCommand(), newRulesExplainCommand())
+	cmd.AddCommand(newRulesCheckCommand(), newRulesListCommand(), newRulesSchemaCommand(), newRulesExplainCommand(), newRulesTestCommand())
 	return cmd
 }
 
@@ -60,7 +60,7 @@ func loadRules(paths []string) (*rules.Set, error) {
 func newRulesCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [DIR|FILE…]",
-		Short: "Compile rules and report everything that is wrong with them",
+		Short: "Compile rules and their tests and report everything that is wrong with them",
 		Long: "check prints one line for each file that is right, and every error of those that are not, with file, line and column.\n" +
 			"It exits with status 2 when there are errors.",
 		Example: "  gatewatch rules check\n  gatewatch rules check my-rules/ extra.yaml",
@@ -76,7 +76,7 @@ func newRulesCheckCommand() *cobra.Command {
 
 // checkRules compiles the files together, because ids must be unique among all of them.
 func checkRules(w io.Writer, files []rules.File) error {
-	_, err := rules.Parse(files...)
+	_, _, err := rules.ParseTests(files...)
 	var defects rules.Errors
 	if err != nil && !errors.As(err, &defects) {
 		return err
@@ -90,16 +90,25 @@ func checkRules(w io.Writer, files []rules.File) error {
 			fmt.Fprintln(w, wrong)
 			continue
 		}
-		set, err := rules.Parse(f)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "%s: ok, %s\n", f.Name, plural(set.Len(), "rule"))
+		fmt.Fprintf(w, "%s: ok, %s\n", f.Name, contents(f))
 	}
 	if len(defects) > 0 {
 		return usagef("%s in %s", plural(len(defects), "error"), plural(len(byFile), "file"))
 	}
 	return nil
+}
+
+// contents counts what a file holds.
+func contents(f rules.File) string {
+	var parts []string
+	n, tests := f.Count()
+	if n > 0 {
+		parts = append(parts, plural(n, "rule"))
+	}
+	if tests > 0 {
+		parts = append(parts, plural(tests, "test"))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // plural writes a count with its noun.

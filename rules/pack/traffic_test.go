@@ -98,12 +98,13 @@ func detect(t *testing.T, set *rules.Set, g *traffic.Generator, watch func(*even
 // they are found.
 var unfound = map[string]string{
 	"sequential-walk":       "ids in the order of their numbers (enumeration)",
-	"after-logout":          "a session used after its logout (sequence)",
-	"account-takeover":      "a password reset, a new contact address and a transfer (sequence)",
+	"after-logout":          "token-used-after-logout, which is in shadow mode",
 	"expired-token":         "a call after the token's expiry (contract)",
-	"revoked-token":         "a token used after its revocation (sequence)",
+	"revoked-token":         "a token used after its revocation (contract)",
 	"shadow-endpoint":       "an endpoint that the inventory does not know (inventory)",
 	"zombie-endpoint":       "an endpoint that the inventory calls deprecated (inventory)",
+	"token-two-clients":     "one token presented by two clients (contract)",
+	"two-environments":      "one client in two environments (contract)",
 	"checkout-without-cart": "checkout-without-cart, which is in shadow mode",
 }
 
