@@ -156,19 +156,6 @@ func Diff(before, after *Set) Change {
 	return c
 }
 
-// Enforced returns the same rules with none in shadow mode: what each raises can then be seen.
-func (s *Set) Enforced() *Set {
-	list := slices.Clone(s.Rules)
-	for i, r := range list {
-		if r.Mode == Shadow {
-			enforced := *r
-			enforced.Mode = Enforce
-			list[i] = &enforced
-		}
-	}
-	return newSet(list)
-}
-
 // Subset returns the rules that keep wants, in their order.
 func (s *Set) Subset(keep func(*Rule) bool) *Set {
 	var list []*Rule

@@ -164,7 +164,7 @@ func newEvaluation(c config, f evalFlags, labels []truth.Label, stderr io.Writer
 	if err != nil {
 		return nil, err
 	}
-	e.set = set.Enforced()
+	e.set = set
 	warnBlind(e.log, e.set, databases)
 	c.Limits.warnUnknown(e.log, e.set)
 	e.decoding = newDecoding(c.Ingest.Config, databases, nil)
@@ -192,7 +192,9 @@ func (e *evaluation) run(ctx context.Context, names []string, stdin io.Reader, s
 	}
 	defer source.Close()
 	alerts, rejected := &judgeDelivery{judge: e.judge}, &rejectCounter{}
-	engine := detector.New(e.set, e.config.engineOptions())
+	options := e.config.engineOptions()
+	options.Shadow = true
+	engine := detector.New(e.set, options)
 	p := pipeline.New(pipeline.Options{
 		Engine: engine, Delivery: alerts, DeadLetters: rejected, MaxPending: e.config.Engine.MaxPendingEvents, Log: e.log,
 	})
