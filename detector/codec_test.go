@@ -55,6 +55,17 @@ rules:
       - {name: cart, where: {route: /cart}}
       - {name: pay, where: {route: /pay}}
     until: {route: /checkout, status: 404}
+  - id: enumeration
+    title: t
+    detect: enumeration
+    by: client_id
+    count: path.id
+    window: 1m
+    found: {limit: 2, newcomer_limit: 5}
+    denied: {limit: 3}
+    sequential: {limit: 4}
+    learn: {min_events: 5, min_days: 2}
+    remember: 64
 `
 
 // FuzzState shows random traffic to every kind of state, encodes and decodes it, and goes on with both: they must conclude

@@ -45,7 +45,7 @@ func (ep *episode) scale(f finding) float64 {
 func (ep *episode) exceed(f finding, at event.Time) (alert.State, bool) {
 	ep.hits++
 	ep.lastSeen = max(ep.lastSeen, at)
-	if ep.hits == 1 || f.value > ep.worst.value {
+	if ep.hits == 1 || f.graver(ep.worst) {
 		ep.worst = f
 		ep.worst.path = nil // it is among the evidence
 	}
@@ -66,6 +66,14 @@ func (ep *episode) exceed(f finding, at event.Time) (alert.State, bool) {
 	}
 	ep.version++
 	return alert.Update, true
+}
+
+// graver reports whether a finding is worse than another one of the same rule, whose limit may be another.
+func (f finding) graver(than finding) bool {
+	if f.growing && f.limit != than.limit {
+		return f.value*than.limit > than.value*f.limit
+	}
+	return f.value > than.value
 }
 
 // collect adds the event to the evidence. The first half of the evidence is how it began; the second half is thinned out

@@ -110,6 +110,8 @@ func newDetection(r *rules.Rule, o Options) detection {
 		return newNewValue(r, d)
 	case *rules.Workflow:
 		return newWorkflow(r, d)
+	case *rules.Enumeration:
+		return newEnumeration(r, d, o)
 	case *rules.Sequence:
 		return newSequence(r, d)
 	case *rules.Risk:

@@ -115,6 +115,10 @@ func readValue(d Detection, e *event.Event) string {
 		} else if i >= 0 {
 			return "step=" + d.Steps[i].Name
 		}
+	case *Enumeration:
+		if v := d.Value(e); v != "" {
+			return d.Count.String() + "=" + v
+		}
 	}
 	return ""
 }
@@ -133,6 +137,10 @@ func notes(r *Rule, e *event.Event) []string {
 	case *Distinct:
 		if d.Value(e) == "" {
 			list = append(list, fmt.Sprintf("the event has no %s to count", d.Count))
+		}
+	case *Enumeration:
+		if d.Value(e) == "" {
+			list = append(list, fmt.Sprintf("the event has no %s: it is no object", d.Count))
 		}
 	case *Travel:
 		if e.Geo == nil || !e.Geo.HasPlace {

@@ -42,6 +42,8 @@ func appendDetection(b []byte, d Detection) []byte {
 		return d.appendTo(b)
 	case *Workflow:
 		return d.Automaton.AppendFingerprint(b)
+	case *Enumeration:
+		return d.appendTo(b)
 	case *Sequence:
 		return d.appendTo(b)
 	case *Risk:

@@ -144,6 +144,7 @@ func kindKeys() map[string][]string {
 		"off_hours":    offHoursKeys,
 		"new_value":    newValueKeys,
 		"workflow":     workflowKeys,
+		"enumeration":  enumerationKeys,
 		"sequence":     sequenceKeys,
 		"risk":         riskKeys,
 	}
@@ -151,7 +152,7 @@ func kindKeys() map[string][]string {
 
 // Kinds lists the kinds of detection in the order of the documentation.
 func Kinds() []string {
-	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "sequence", "risk"}
+	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "sequence", "enumeration", "risk"}
 }
 
 // readRule reads one rule. The rule is of use only when nothing was reported.
@@ -375,6 +376,8 @@ func (r *reader) detection(kind string, o object, rule *Rule) Detection {
 		return r.newValue(o, rule)
 	case "workflow":
 		return parseWorkflow(r, o, rule)
+	case "enumeration":
+		return r.enumeration(o, rule)
 	case "sequence":
 		return parseSequence(r, o, rule)
 	case "risk":

@@ -50,7 +50,7 @@ const (
 )
 
 // Detection is the part of a rule that only its kind of detection has: one of *Distinct, *Rate, *Travel, *Simultaneous,
-// *OffHours, *NewValue, *Workflow, *Sequence and *Risk.
+// *OffHours, *NewValue, *Workflow, *Sequence, *Enumeration and *Risk.
 type Detection interface {
 	// Kind is the word after "detect:".
 	Kind() string
@@ -60,16 +60,8 @@ type Detection interface {
 
 // Distinct finds more than Limit different values of a field within the window.
 type Distinct struct {
-	Count event.Field // whose values are counted
-	// Segment is the position, from 1, of the counted value in a plainly spelled path when the rule's own route patterns
-	// name the parameter (count: path.id with route: /users/{id}/** gives 2). -1: there is no such position. [Distinct.Value]
-	// is what finds the value in any path.
-	Segment int
-	Limit   int
-	Noun    string // plural, for the summary: "user profiles"; "" gives the field's name
-
-	routes []*pattern // of the rule's filter, that name the counted parameter
-	behind []*pattern // the same behind any prefix
+	Counted
+	Limit int
 }
 
 // Rate finds more than Limit requests, or more than Limit of a summed quantity, or a share above Limit, in the window.
@@ -180,6 +172,19 @@ type Risk struct {
 	Points   map[alert.Severity]float64
 }
 
+// Enumeration finds an entity that goes through the ids of objects. A limit of 0 is one that is not judged.
+type Enumeration struct {
+	Counted
+	Found      int     // new objects that are answered
+	Newcomer   int     // takes the place of Found before the entity has enough history
+	NewShare   float64 // below this share of new objects, up to four times Found are excused; 0..0.99
+	Denied     int     // different ids that are denied
+	Sequential int     // ids in sequence
+	Step       int     // how far apart ids in sequence may be
+	Learn      Learning
+	Remember   int // touched objects that are remembered; 0 without Found
+}
+
 // Kind implements [Detection].
 func (*Distinct) Kind() string { return "distinct" }
 
@@ -204,6 +209,9 @@ func (*Workflow) Kind() string { return "workflow" }
 // Kind implements [Detection].
 func (*Sequence) Kind() string { return "sequence" }
 func (*Risk) Kind() string     { return "risk" }
+
+// Kind implements [Detection].
+func (*Enumeration) Kind() string { return "enumeration" }
 
 // Reads implements [Detection].
 func (d *Distinct) Reads() []event.Field { return []event.Field{d.Count} }
@@ -241,3 +249,8 @@ func (*Workflow) Reads() []event.Field { return nil }
 // Reads implements [Detection].
 func (*Sequence) Reads() []event.Field { return nil }
 func (*Risk) Reads() []event.Field     { return nil }
+
+// Reads implements [Detection].
+func (d *Enumeration) Reads() []event.Field {
+	return []event.Field{d.Count, event.FieldOf(event.Status)}
+}

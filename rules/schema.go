@@ -150,6 +150,8 @@ func kindSchema(kind string) schema {
 		required = []string{"steps", "workflows", "guard"}
 	case "sequence":
 		required = []string{"steps", "window"}
+	case "enumeration":
+		required = []string{"count", "window"}
 	}
 	return closed(properties, required...)
 }
@@ -198,6 +200,8 @@ func kindProperties(kind string) schema {
 		return offHoursSchema()
 	case "new_value":
 		return schema{"value": described(ref("field"), "whose values are learned for each entity"), "learn": learnSchema(), "max": within(1, maxLearned)}
+	case "enumeration":
+		return enumerationSchema(window)
 	case "sequence":
 		return sequenceSchema(window)
 	case "risk":
@@ -206,6 +210,18 @@ func kindProperties(kind string) schema {
 	return workflowSchema()
 }
 
+func enumerationSchema(window schema) schema {
+	limit := described(within(1, maxDistinct), "a finding is more than this")
+	return schema{
+		"count": described(ref("field"), "what names an object"), "noun": described(ref("text"), "what the objects are called, plural"), "window": window,
+		"found": described(closed(schema{"limit": limit, "newcomer_limit": within(1, maxDistinct), "new_share": numberType()}, "limit"),
+			"objects that are answered and were never touched before"),
+		"denied":     described(closed(schema{"limit": limit}, "limit"), "ids that are denied"),
+		"sequential": described(closed(schema{"limit": limit, "step": within(1, maxStep)}, "limit"), "ids in sequence"),
+		"learn":      learnSchema(),
+		"remember":   within(leastRemembered, mostRemembered),
+	}
+}
 func riskSchema() schema {
 	points := schema{}
 	for _, s := range alert.Severities() {

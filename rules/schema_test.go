@@ -29,6 +29,7 @@ var notOfShape = []string{
 	"expect-value-range", "expect-within-before-after", "expect-without-rule", "expect-rule-not-run", "from-country", "from-radius", "test-name-twice",
 	"test-too-many-requests", "test-unknown-rule", "tests-without-rules", "traffic-at", "traffic-counter", "traffic-counter-modulo", "traffic-pace",
 	"traffic-repeat-times", "traffic-too-long", "traffic-field-",
+	"workflow-", "enumeration-newcomer", "enumeration-share", "enumeration-share-form", "enumeration-no-object", "enumeration-nothing-judged", "enumeration-learn-without-found",
 }
 
 func compiledSchema(t *testing.T) *jsonschema.Schema {

@@ -81,6 +81,8 @@ func limitText(d Detection) string {
 		return formatNumber(d.SpeedKMH) + " km/h"
 	case *Simultaneous:
 		return strings.TrimSpace(fmt.Sprintf("%d %s", d.Limit, event.FieldOf(d.Across)))
+	case *Enumeration:
+		return d.limitText()
 	case *Sequence:
 		return d.words()
 	case *Risk:

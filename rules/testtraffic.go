@@ -48,18 +48,18 @@ func (t *Traffic) Events() int { return t.Times * t.Rounds }
 // Call is what is called, and what came of it.
 type Call struct {
 	Method string
-	Target Counted // path, with the query
+	Target Numbered // path, with the query
 	Status int
 }
 
 // TestField is one field of the event and the values that it takes in turn.
 type TestField struct {
 	Name   string // as in the canonical format; attributes.<name>
-	Values []Counted
+	Values []Numbered
 }
 
-// Counted is text with counters in it.
-type Counted struct{ parts []counter }
+// Numbered is text with counters in it.
+type Numbered struct{ parts []counter }
 
 // counter is literal text, and a number behind it.
 type counter struct {
@@ -70,7 +70,7 @@ type counter struct {
 }
 
 // AppendTo appends the text for the nth request of the rth repetition, both from 1.
-func (c Counted) AppendTo(b []byte, n, r int) []byte {
+func (c Numbered) AppendTo(b []byte, n, r int) []byte {
 	for _, p := range c.parts {
 		b = append(b, p.literal...)
 		v := n
@@ -98,8 +98,8 @@ var (
 )
 
 // counted reads text with counters.
-func (r testReader) counted(n ast.Node, what, text string) Counted {
-	var c Counted
+func (r testReader) numbered(n ast.Node, what, text string) Numbered {
+	var c Numbered
 	for {
 		at := braces.FindStringIndex(text)
 		if at == nil {
@@ -110,7 +110,7 @@ func (r testReader) counted(n ast.Node, what, text string) Counted {
 		m := counterForm.FindStringSubmatch(found)
 		if m == nil || m[2] == "%" && strings.Trim(m[3], "0") == "" {
 			r.errorf(n, "%s: %s is no counter; known are {n}, {n+100}, {n%%5}, and the same of r", what, shorten(found))
-			return Counted{}
+			return Numbered{}
 		}
 		p := counter{literal: text[:at[0]], variable: m[1][0]}
 		if m[2] != "" {
@@ -194,10 +194,10 @@ func (r testReader) testField(e entry) TestField {
 	for _, item := range r.items(e.value, e.name) {
 		text := r.text(item, e.name, "")
 		if e.name == "route" { // its braces are parameters
-			f.Values = append(f.Values, Counted{[]counter{{literal: text}}})
+			f.Values = append(f.Values, Numbered{[]counter{{literal: text}}})
 			continue
 		}
-		c := r.counted(item, e.name, text)
+		c := r.numbered(item, e.name, text)
 		if sample := string(c.AppendTo(nil, 1, 1)); sample != "" && !formed(e.name, sample) {
 			r.errorf(item, "%s cannot be %q", e.name, shorten(sample))
 		}
@@ -230,7 +230,7 @@ func (r testReader) call(n ast.Node) Call {
 		}
 		return Call{}
 	}
-	c := Call{Method: strings.ToUpper(m[1]), Target: r.counted(n, "call", m[2]), Status: 200}
+	c := Call{Method: strings.ToUpper(m[1]), Target: r.numbered(n, "call", m[2]), Status: 200}
 	if m[3] != "" {
 		c.Status, _ = strconv.Atoi(m[3])
 	}
