@@ -104,7 +104,7 @@ func (s *distinctState) observe(o observation) finding {
 	s.usual.see(float64(count), float64(limit), o.now, d.width)
 	return finding{
 		value: float64(count), limit: float64(limit), err: err, growing: true,
-		over: count > limit, suspicious: 2*count >= limit,
+		over: count > limit, suspicious: 2*count >= limit && count > 1,
 	}
 }
 

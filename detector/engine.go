@@ -24,6 +24,7 @@ type Options struct {
 	// choosing values that count as one.
 	ValueSeed uint64
 	Limits    Limits
+	Shadow    bool // return the alerts of rules in shadow mode as well, to judge them; nothing else changes
 }
 
 // DefaultOptions returns a disorder of two seconds, 64 lanes, all cores and the default limits.
@@ -299,7 +300,7 @@ func (e *Engine) collect() (alerts []*alert.Alert) {
 			cmp.Compare(a.alert.Entity.ID, b.alert.Entity.ID), cmp.Compare(a.alert.Version, b.alert.Version))
 	})
 	for _, r := range all {
-		if !r.shadow {
+		if !r.shadow || e.options.Shadow {
 			alerts = append(alerts, r.alert)
 		}
 	}

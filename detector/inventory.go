@@ -139,7 +139,13 @@ func (d *inventory) describe(a *alert.Alert, known state, f finding) {
 	a.Observed.Window = shortDuration(d.rule.Window)
 	a.Observed.Unit = "requests"
 	a.Observed.Detail = s.detail()
-	a.Summary = fmt.Sprintf("%s called %s", a.Entity.ID, s.summary(f, "in "+longDuration(d.rule.Window)))
+	a.Summary = a.Entity.ID + " called " + s.summary(f, "in "+longDuration(d.rule.Window))
+	if slices.Contains(d.rule.By, event.FieldOf(event.Route)) { // who called stands in related
+		a.Summary = "Called: " + s.summary(f, "in "+longDuration(d.rule.Window))
+		if clients := a.Related["client_id"]; len(clients) > 0 {
+			a.Summary += ", by " + strings.Join(clients, ", ")
+		}
+	}
 }
 
 // summary says what was called, and how often.

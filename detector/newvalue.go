@@ -142,7 +142,7 @@ func (s *newValueState) look(e *event.Event, day uint16, experienced bool) (fres
 		family := unsafeString(event.AppendUserAgentFamily(room[:0], e.UserAgent))
 		return s.see(family, day, experienced), family != ""
 	}
-	value := s.d.spec.Value.Text(e)
+	value := placeOf(s.d.spec.Value, e)
 	return s.see(value, day, experienced), value != ""
 }
 

@@ -56,6 +56,9 @@ func (d *offHours) describe(a *alert.Alert, _ state, f finding) {
 	from := ""
 	if v.place != "" {
 		from = fmt.Sprintf(" from %s, where it was never seen before,", v.place)
+		if v.place == hiddenPlace {
+			from = " through a " + hiddenPlace + ", which it never used before,"
+		}
 		a.Observed.Detail["new_"+d.place.String()] = v.place
 	}
 	a.Summary = fmt.Sprintf("%s called the API at %s%s %s", a.Entity.ID, local.Format("Mon 15:04 MST"), from, why)
@@ -136,8 +139,11 @@ func (s *offHoursState) explainPlaces(detail map[string]any) string {
 	return what + " " + strings.Join(usual, ", ")
 }
 
-// placeOfHash finds the two letters of a country by trying all.
+// placeOfHash finds the two letters of a country by trying all; see also [hiddenPlace].
 func placeOfHash(hash uint32) string {
+	if hash == uint32(xxh3.HashString(hiddenPlace)) {
+		return hiddenPlace
+	}
 	var name [2]byte
 	for name[0] = 'A'; name[0] <= 'Z'; name[0]++ {
 		for name[1] = 'A'; name[1] <= 'Z'; name[1]++ {
@@ -205,7 +211,7 @@ func (s *offHoursState) newPlace(e *event.Event, day uint16, experienced bool) (
 	if s.d.place == (event.Field{}) {
 		return "", false
 	}
-	place = s.d.place.Text(e)
+	place = placeOf(s.d.place, e)
 	if place == "" {
 		return "", false
 	}

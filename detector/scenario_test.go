@@ -389,6 +389,7 @@ var places = map[string]testPlace{
 	"London-Tel":  {netip.MustParseAddr("192.0.2.6"), &event.Geo{Country: "GB", Continent: "EU", City: "London", Latitude: 51.51, Longitude: -0.13, RadiusKM: 200, HasPlace: true, ASN: 105}},
 	"Glasgow-Tel": {netip.MustParseAddr("192.0.2.7"), &event.Geo{Country: "GB", Continent: "EU", City: "Glasgow", Latitude: 55.86, Longitude: -4.25, RadiusKM: 200, HasPlace: true, ASN: 105}},
 	"VPN-NY":      {netip.MustParseAddr("192.0.2.8"), &event.Geo{Country: "US", Continent: "NA", City: "New York", Latitude: 40.71, Longitude: -74.01, RadiusKM: 20, HasPlace: true, ASN: 106, Anonymous: event.AnonymousVPN}},
+	"VPN-Tokyo":   {netip.MustParseAddr("192.0.2.10"), &event.Geo{Country: "JP", Continent: "AS", City: "Tokyo", Latitude: 35.68, Longitude: 139.69, RadiusKM: 20, HasPlace: true, ASN: 109, Anonymous: event.AnonymousVPN}},
 	"Somewhere":   {netip.MustParseAddr("192.0.2.9"), &event.Geo{Country: "GB", Continent: "EU", ASN: 107}},
 	"Egress-NY":   {netip.MustParseAddr("198.51.100.1"), &event.Geo{Country: "US", Continent: "NA", City: "New York", Latitude: 40.71, Longitude: -74.01, RadiusKM: 20, HasPlace: true, ASN: 108}},
 }

@@ -156,3 +156,14 @@ func Diff(before, after *Set) Change {
 	}
 	return c
 }
+
+// Subset returns the rules that keep wants, in their order.
+func (s *Set) Subset(keep func(*Rule) bool) *Set {
+	var list []*Rule
+	for _, r := range s.Rules {
+		if keep(r) {
+			list = append(list, r)
+		}
+	}
+	return newSet(list)
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -31,7 +32,7 @@ type benchFlags struct {
 	flood    int
 	brokers  []string
 	asJSON   bool
-	skipping string
+	skipping []string
 	profile  string
 }
 
@@ -53,6 +54,7 @@ type benchResult struct {
 	BytesPerClient float64      `json:"bytes_per_client"`
 	HeapPerClient  float64      `json:"heap_bytes_per_client"`
 	Flood          *floodResult `json:"flood,omitempty"`
+	PerRule        []ruleCost   `json:"per_rule,omitempty"` // the dearest first
 	Kafka          *kafkaResult `json:"kafka,omitempty"`
 }
 
@@ -76,7 +78,7 @@ func newBenchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure what this machine does with these rules",
-		Long: "bench measures decoding, applying and the whole way from Kafka to alerts, with steady telemetry of many clients that does\n" +
+		Long: "bench measures decoding, applying, each rule alone, and the whole way from Kafka to alerts, with steady telemetry of many clients that does\n" +
 			"nothing wrong. Without --brokers the broker runs in this process and shares its cores with everything else.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -103,7 +105,7 @@ func newBenchCommand() *cobra.Command {
 	flags.IntVar(&f.density, "density", 200_000, "events a second of event time")
 	flags.IntVar(&f.flood, "flood", 0, "then send so many requests of clients, users, tokens and addresses that were never seen, and measure memory again")
 	flags.StringSliceVar(&f.brokers, "brokers", nil, "measure with this Kafka cluster instead of the broker in this process")
-	flags.StringVar(&f.skipping, "skip", "", "leave a part out: engine or kafka")
+	flags.StringSliceVar(&f.skipping, "skip", nil, "leave parts out: engine, rules or kafka")
 	flags.StringVar(&f.profile, "cpuprofile", "", "write a CPU profile of the measured parts to this file, for go tool pprof")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
@@ -137,8 +139,11 @@ func (f benchFlags) validate() error {
 		return usagef("--density must be positive")
 	case f.flood < 0 || f.flood > 100_000_000:
 		return usagef("--flood must be between 0 and 100,000,000")
-	case f.skipping != "" && f.skipping != "engine" && f.skipping != "kafka":
-		return usagef("--skip must be engine or kafka")
+	}
+	for _, part := range f.skipping {
+		if !slices.Contains([]string{"engine", "rules", "kafka"}, part) {
+			return usagef("--skip must be engine, rules or kafka, not %q", part)
+		}
 	}
 	return nil
 }
@@ -158,13 +163,19 @@ func bench(ctx context.Context, f benchFlags, stderr io.Writer) (*benchResult, e
 	r := &benchResult{CPUs: runtime.GOMAXPROCS(0), GoVersion: runtime.Version(), Rules: set.Len(), Clients: f.clients, Events: f.events}
 	decoding := newDecoding(defaultConfig().Ingest.Config, databases, nil)
 	decoding.use(set)
-	if f.skipping != "engine" {
+	if !slices.Contains(f.skipping, "engine") {
 		fmt.Fprintln(stderr, "measuring the engine …")
 		if err := benchEngine(ctx, f, set, decoding, r, stderr); err != nil {
 			return nil, err
 		}
 	}
-	if f.skipping != "kafka" {
+	if !slices.Contains(f.skipping, "rules") {
+		fmt.Fprintln(stderr, "measuring each rule alone …")
+		if r.PerRule, err = benchRules(ctx, set, decoding); err != nil {
+			return nil, err
+		}
+	}
+	if !slices.Contains(f.skipping, "kafka") {
 		fmt.Fprintln(stderr, "measuring Kafka to alert …")
 		if r.Kafka, err = benchKafka(ctx, f, set, decoding); err != nil {
 			return nil, err
@@ -333,6 +344,9 @@ func (r *benchResult) write(w io.Writer, asJSON bool) error {
 		row("with checkpoints", "%s events/s, %.0f %% of without; %d checkpoints of %.0f MB in %.2f s, pauses below %.0f ms",
 			thousands(uint64(s.EventsPerSecond)), 100*s.Throughput, s.Checkpoints, s.Bytes/1e6, s.Seconds, 1000*s.PauseBelow)
 		row("restart", "%.2f s with %s entities; %.0f MB on disk", s.Restart, thousands(uint64(s.RestartEntities)), float64(s.DiskBytes)/1e6)
+	}
+	if len(r.PerRule) > 0 {
+		writeCosts(t, r.PerRule)
 	}
 	return t.Flush()
 }

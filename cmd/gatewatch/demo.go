@@ -17,6 +17,7 @@ import (
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/fixtures/geoip"
 	"github.com/gatewatch/gatewatch/fixtures/traffic"
+	"github.com/gatewatch/gatewatch/fixtures/truth"
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/geo"
 	"github.com/gatewatch/gatewatch/ingest/kafka"
@@ -75,7 +76,7 @@ type demo struct {
 
 	mu       sync.Mutex // guards what the sink and the producer count
 	alerts   []*alert.Alert
-	labels   []traffic.Label
+	labels   []truth.Label
 	produced int
 	sent     time.Time // wall clock of the latest record sent
 }
@@ -345,7 +346,7 @@ func (d *demo) summarise(w io.Writer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	shown := newDecoding(ingest.DefaultConfig(), nil, nil).shown
-	judge(d.labels, d.alerts, shown).write(w, d.screen.paint)
+	writeDemo(w, judged(d.labels, d.alerts, shown), d.screen.paint)
 	fmt.Fprintf(w, "\n%s records were sent; all alerts are in %s\n", thousands(uint64(d.produced)), d.out)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatewatch/gatewatch/fixtures/traffic"
+	"github.com/gatewatch/gatewatch/fixtures/truth"
 )
 
 // generateFlags is what a person asked gatewatch generate for.
@@ -26,6 +27,7 @@ type generateFlags struct {
 	start     string
 	out       string
 	labels    string
+	revoked   string
 	list      bool
 }
 
@@ -74,6 +76,7 @@ func (f *generateFlags) register(cmd *cobra.Command) {
 	flags.Float64Var(&f.cfg.DuplicateShare, "duplicates", f.cfg.DuplicateShare, "share of the records, 0..1, that are delivered twice")
 	flags.StringVar(&f.out, "out", "-", "`file` to write; .gz and .zst are compressed; - is the standard output")
 	flags.StringVar(&f.labels, "labels", "", "`file` for the labels, JSON lines")
+	flags.StringVar(&f.revoked, "revoked", "", "`file` for the tokens that are revoked, as --revoked of replay and eval reads it")
 	flags.BoolVar(&f.list, "list", false, "list the scenarios and stop")
 }
 
@@ -114,8 +117,12 @@ func (f *generateFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(writeRecords(ctx, out, g, cfg), out.Close()); err != nil {
+	revoked := &revocations{}
+	if err := errors.Join(writeRecords(ctx, out, g, cfg, revoked), out.Close()); err != nil {
 		return fmt.Errorf("write telemetry: %w", err)
+	}
+	if err := revoked.save(f.revoked); err != nil {
+		return err
 	}
 	if f.labels == "" {
 		return nil
@@ -124,17 +131,37 @@ func (f *generateFlags) run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(traffic.WriteLabels(labels, g.Labels()), labels.Close())
+	return errors.Join(truth.WriteLabels(labels, g.Labels()), labels.Close())
+}
+
+// revocations are the tokens that were revoked in what was generated, a line each.
+type revocations struct{ lines []byte }
+
+func (v *revocations) note(r *traffic.Record) {
+	if r.Revokes() {
+		v.lines = fmt.Appendf(v.lines, "%s,%s\n", r.Token, r.Time.Std().Format(time.RFC3339Nano))
+	}
+}
+
+func (v *revocations) save(name string) error {
+	if name == "" {
+		return nil
+	}
+	if err := os.WriteFile(name, v.lines, 0o600); err != nil {
+		return fmt.Errorf("write revoked tokens: %w", err)
+	}
+	return nil
 }
 
 // writeRecords writes every record and shows the progress to a person who watches.
-func writeRecords(ctx context.Context, w io.Writer, g *traffic.Generator, cfg traffic.Config) error {
+func writeRecords(ctx context.Context, w io.Writer, g *traffic.Generator, cfg traffic.Config, revoked *revocations) error {
 	progress := newScreen(os.Stderr, false)
 	defer progress.clear()
 	shown := time.Now()
 	var r traffic.Record
 	var line []byte
 	for n := 0; g.Next(&r); n++ {
+		revoked.note(&r)
 		line = append(traffic.AppendJSON(line[:0], &r), '\n')
 		if _, err := w.Write(line); err != nil {
 			return err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"time"
@@ -159,17 +158,4 @@ func (r *eventReader) Receive(ctx context.Context, b *event.Batch, rejected []in
 		}
 	}
 	return ctx.Err()
-}
-
-// summary says how many records could not be read, and why the first one.
-func (r *rejectCounter) summary(w io.Writer) {
-	for _, reason := range ingest.Reasons() {
-		if n := r.byReason[reason]; n > 0 {
-			fmt.Fprintf(w, "%s records rejected: %s\n", thousands(uint64(n)), reason)
-		}
-	}
-	if r.total > 0 {
-		x := r.first
-		fmt.Fprintf(w, "the first one: %s line %d: %s\n", x.Partition.Topic, x.Offset+1, x.Detail)
-	}
 }

@@ -62,7 +62,7 @@ func newRootCommand() *cobra.Command {
 		return usagef("%w; `%s --help` lists the flags", err, c.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newDemoCommand(), newRunCommand(), newRouteCommand(), newReplayCommand(), newRulesCommand(), newGenerateCommand(), newBenchCommand(), newStateCommand(), newInventoryCommand())
+	root.AddCommand(newDemoCommand(), newRunCommand(), newRouteCommand(), newReplayCommand(), newRulesCommand(), newGenerateCommand(), newEvalCommand(), newBenchCommand(), newStateCommand(), newInventoryCommand())
 	return root
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/file"
 	"github.com/gatewatch/gatewatch/ingest/geo"
+	"github.com/gatewatch/gatewatch/rules"
 	"github.com/gatewatch/gatewatch/sinks"
 )
 
@@ -92,35 +93,44 @@ func (f replayFlags) settings() (config, error) {
 	return c, nil
 }
 
+// openOffline opens what rules and decoding need where telemetry is read from files.
+func (c *config) openOffline(log *slog.Logger) (*rules.Set, *decoding, error) {
+	set, err := loadRules(c.Rules.Paths)
+	if err != nil {
+		return nil, nil, err
+	}
+	databases, err := openGeo(c.Geo, geo.Options{Logger: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	revoked, err := openRevocations(c.Ingest.Config, log, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	known, err := openInventory(c.Inventory, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	warnBlind(log, set, databases)
+	warnUnlisted(log, set, c.Rules.Paths, known)
+	c.Limits.warnUnknown(log, set)
+	decoding := newDecoding(c.Ingest.Config, databases, nil)
+	decoding.options.Revoked = revoked
+	decoding.use(set)
+	decoding.know(known)
+	return set, decoding, nil
+}
+
 func replay(ctx context.Context, f replayFlags, names []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	c, err := f.settings()
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	set, err := loadRules(c.Rules.Paths)
+	set, decoding, err := c.openOffline(log)
 	if err != nil {
 		return err
 	}
-	databases, err := openGeo(c.Geo, geo.Options{Logger: log})
-	if err != nil {
-		return err
-	}
-	revoked, err := openRevocations(c.Ingest.Config, log, nil)
-	if err != nil {
-		return err
-	}
-	warnBlind(log, set, databases)
-	c.Limits.warnUnknown(log, set)
-	known, err := openInventory(c.Inventory, log)
-	if err != nil {
-		return err
-	}
-	warnUnlisted(log, set, c.Rules.Paths, known)
-	decoding := newDecoding(c.Ingest.Config, databases, nil)
-	decoding.options.Revoked = revoked
-	decoding.use(set)
-	decoding.know(known)
 	progress := newProgress(stderr)
 	source, err := file.Open(file.Options{
 		Names: names, Stdin: stdin, NewDecoder: decoding.newDecoder, MaxLine: c.Ingest.MaxRecordBytes, Progress: progress.show,
@@ -137,7 +147,7 @@ func replay(ctx context.Context, f replayFlags, names []string, stdin io.Reader,
 		Engine: engine, Delivery: out, DeadLetters: rejected, MaxPending: c.Engine.MaxPendingEvents, Log: log,
 	})
 	started := time.Now()
-	err = runToEnd(ctx, p, source)
+	err = runToEnd(ctx, p, source, p)
 	progress.clear()
 	if err == nil || ctx.Err() != nil {
 		err = errors.Join(err, out.w.Flush())
@@ -167,13 +177,14 @@ func (c *config) engineOptions() detector.Options {
 	return o
 }
 
-// runToEnd reads a source that ends and applies everything. What a broken file still gave is applied too.
-func runToEnd(ctx context.Context, p *pipeline.Pipeline, source *file.Source) error {
+// runToEnd reads a source that ends into the receiver, which is the pipeline or leads to it, and applies everything. What a
+// broken file still gave is applied too.
+func runToEnd(ctx context.Context, p *pipeline.Pipeline, source *file.Source, receiver ingest.Receiver) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	finished := make(chan error, 1)
 	go func() { finished <- p.Run(running) }()
-	err := source.Run(ctx, p)
+	err := source.Run(ctx, receiver)
 	if ctx.Err() == nil {
 		err = errors.Join(err, p.Flush(ctx))
 	}
@@ -245,6 +256,18 @@ func replaySummary(w io.Writer, s detector.Stats, out *alertWriter, rejected *re
 		fmt.Fprintf(w, "%s events came late; where the order of events matters they were left out %s times\n", thousands(s.Late), thousands(s.Skipped))
 	}
 	rejected.summary(w)
+}
+
+func (r *rejectCounter) summary(w io.Writer) {
+	for _, reason := range ingest.Reasons() {
+		if n := r.byReason[reason]; n > 0 {
+			fmt.Fprintf(w, "%s records rejected: %s\n", thousands(uint64(n)), reason)
+		}
+	}
+	if r.total > 0 {
+		x := r.first
+		fmt.Fprintf(w, "the first one: %s line %d: %s\n", x.Partition.Topic, x.Offset+1, x.Detail)
+	}
 }
 
 // progress shows how far long work is, on a terminal only.
