@@ -47,12 +47,6 @@ func New(c Config) (*Sink, error) {
 // Name implements [sinks.Sink].
 func (s *Sink) Name() string { return "sentinel" }
 
-// Check signs in, so that wrong credentials show at the start and not with the first alert.
-func (s *Sink) Check(ctx context.Context) error {
-	_, err := s.tokens.Get(ctx)
-	return err
-}
-
 // Deliver implements [sinks.Sink].
 func (s *Sink) Deliver(ctx context.Context, batch []*alert.Alert) error {
 	items, refused := post.Encode(batch, format, encodeAlert)
