@@ -135,11 +135,19 @@ func (t TLS) load() (*tls.Config, error) {
 		}
 	}
 	if t.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read client certificate: %w", err)
+		if _, err := t.certificate(nil); err != nil {
+			return nil, err
 		}
-		config.Certificates = []tls.Certificate{cert}
+		config.GetClientCertificate = t.certificate
 	}
 	return config, nil
+}
+
+// certificate reads the client certificate, for each connection again: it may have been renewed.
+func (t TLS) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read client certificate: %w", err)
+	}
+	return &cert, nil
 }

@@ -3,6 +3,7 @@ package post
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -184,6 +185,66 @@ func TestOldTLSIsNotSpoken(t *testing.T) {
 	}
 	if _, err := serve(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, ok).Post(t.Context(), Request{}); err == nil {
 		t.Error("TLS 1.1 is spoken")
+	}
+}
+
+// The server lets only the certificate of its own in, which is enough to see that one is shown.
+func TestClientCertificate(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	s.StartTLS()
+	defer s.Close()
+	dir := t.TempDir()
+	key, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: s.Certificate().Raw}, "key.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := DefaultConfig()
+	c.URL, c.Proxy, c.TLS.CAFile = s.URL, "-", filepath.Join(dir, "cert.pem")
+	for _, certificate := range []string{"", "cert.pem"} {
+		if certificate != "" {
+			c.TLS.CertFile, c.TLS.KeyFile = filepath.Join(dir, certificate), filepath.Join(dir, "key.pem")
+		}
+		client, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Post(t.Context(), Request{}); (err == nil) != (certificate != "") {
+			t.Errorf("with certificate %q: %v", certificate, err)
+		}
+	}
+	c.TLS.KeyFile = filepath.Join(dir, "none.pem")
+	if _, err := New(c); err == nil || !strings.Contains(err.Error(), "client certificate") {
+		t.Errorf("without a key: %v", err)
+	}
+}
+
+func TestProxyOfTheEnvironment(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+	t.Setenv("NO_PROXY", "inside.example.com")
+	config := DefaultConfig()
+	transport, err := config.transport()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]string{"outside.example.com": "http://proxy.example.com:3128", "inside.example.com": ""} {
+		u, err := transport.Proxy(&http.Request{URL: &url.URL{Scheme: "https", Host: host}})
+		got := ""
+		if u != nil {
+			got = u.String()
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: proxy %q, want %q; %v", host, got, want, err)
+		}
+	}
+	config.Proxy = "-"
+	if transport, err = config.transport(); err != nil || transport.Proxy != nil {
+		t.Error("there is a proxy although none is wanted")
 	}
 }
 
