@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,10 +161,11 @@ func TestExcerptIsShortAndClean(t *testing.T) {
 }
 
 // serve returns a client of a server behind TLS.
-func serve(t *testing.T, config *tls.Config, h http.HandlerFunc) *Client {
+func serve(t *testing.T, set func(*httptest.Server), h http.HandlerFunc) *Client {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
-	s.TLS = config
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	set(s)
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	c := DefaultConfig()
@@ -180,11 +183,13 @@ func serve(t *testing.T, config *tls.Config, h http.HandlerFunc) *Client {
 
 func TestOldTLSIsNotSpoken(t *testing.T) {
 	ok := func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }
-	if answer, err := serve(t, &tls.Config{MaxVersion: tls.VersionTLS12}, ok).Post(t.Context(), Request{}); err != nil || answer.Status != 200 {
-		t.Errorf("TLS 1.2: %v", err)
-	}
-	if _, err := serve(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, ok).Post(t.Context(), Request{}); err == nil {
-		t.Error("TLS 1.1 is spoken")
+	for version, spoken := range map[uint16]bool{tls.VersionTLS13: true, tls.VersionTLS12: true, tls.VersionTLS11: false} {
+		client := serve(t, func(s *httptest.Server) {
+			s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version}
+		}, ok)
+		if _, err := client.Post(t.Context(), Request{}); (err == nil) != spoken {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
 	}
 }
 
@@ -192,6 +197,7 @@ func TestOldTLSIsNotSpoken(t *testing.T) {
 func TestClientCertificate(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	defer s.Close()
 	dir := t.TempDir()
@@ -221,6 +227,39 @@ func TestClientCertificate(t *testing.T) {
 	c.TLS.KeyFile = filepath.Join(dir, "none.pem")
 	if _, err := New(c); err == nil || !strings.Contains(err.Error(), "client certificate") {
 		t.Errorf("without a key: %v", err)
+	}
+}
+
+// A connection over which an answer failed to come is not used again.
+func TestSilentConnectionIsLeft(t *testing.T) {
+	var opened atomic.Int32
+	silent := make(chan struct{})
+	client := serve(t, func(s *httptest.Server) {
+		s.EnableHTTP2 = true
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				opened.Add(1)
+			}
+		}
+	}, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/silent" {
+			<-silent
+		}
+	})
+	for _, path := range []string{"/", "/", "/silent", "/", "/"} {
+		patience := 30 * time.Second
+		if path == "/silent" {
+			patience = 20 * time.Millisecond
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		if _, err := client.Post(ctx, Request{Path: path}); (err != nil) != (path == "/silent") {
+			t.Errorf("%s: %v", path, err)
+		}
+		cancel()
+	}
+	close(silent)
+	if n := opened.Load(); n != 2 {
+		t.Errorf("%d connections, want 2", n)
 	}
 }
 
