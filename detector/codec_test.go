@@ -32,6 +32,52 @@ rules:
     workflows: [{name: purchase, timeout: 30m, path: [cart, checkout, pay]}]
     guard: [checkout, pay]
     grace: 1s
+  - id: sequence
+    title: t
+    detect: sequence
+    by: client_id
+    window: 1m
+    steps:
+      - {name: cart, absent: true, where: {route: /cart, status: 404}}
+      - {name: look, times: 3, where: {route: "/users/{id}"}}
+      - {name: checkout, times: 2, where: {route: /checkout}}
+      - {name: cart-again, absent: true, where: {route: /cart}}
+      - {name: pay, where: {route: /pay, status: 2xx}}
+      - {name: refused, absent: true, where: {route: /pay}}
+  - id: any-sequence
+    title: t
+    detect: sequence
+    by: client_id
+    window: 10s
+    order: any
+    steps:
+      - {name: look, times: 4, where: {route: "/users/{id}"}}
+      - {name: cart, where: {route: /cart}}
+      - {name: pay, where: {route: /pay}}
+    until: {route: /checkout, status: 404}
+  - id: enumeration
+    title: t
+    detect: enumeration
+    by: client_id
+    count: path.id
+    window: 1m
+    found: {limit: 2, newcomer_limit: 5}
+    denied: {limit: 3}
+    sequential: {limit: 4}
+    learn: {min_events: 5, min_days: 2}
+    remember: 64
+  - {id: contract, title: t, detect: contract, by: client_id}
+  - {id: contract-limit, title: t, detect: contract, by: client_id, find: [country, operation, no_contract], limit: 3, window: 5m, where: {status: {exists: true}}}
+  - {id: several-addresses, title: t, detect: contract, by: client_id, find: several_addresses, window: 1h}
+  - {id: several-environments, title: t, detect: contract, by: client_id, find: several_environments, window: 1h, limit: 2}
+  - {id: several-agents, title: t, detect: contract, by: client_id, find: several_agents, window: 1h}
+contracts:
+  - id: users
+    applies_to: {client_id: c}
+    may: [{route: "/users/{id}"}, {route: [/cart, /checkout], method: GET}]
+    countries: [GB, FR]
+    hours: "08:00-18:00"
+    environments: prod
 `
 
 // FuzzState shows random traffic to every kind of state, encodes and decodes it, and goes on with both: they must conclude
@@ -136,6 +182,7 @@ func randomEvents(seed uint64, n int) []observation {
 		path := []string{fmt.Sprintf("/users/%d", r.IntN(100)), "/cart", "/checkout", "/pay"}[r.IntN(4)]
 		e := &event.Event{
 			Time: at, ClientID: "c", Method: "GET", Path: path, Route: path, Status: []int32{200, 200, 404}[r.IntN(3)],
+			Environment: []string{"", "prod", "staging", "test"}[r.IntN(4)], UserAgent: []string{"", "curl/8", "okhttp/4", "okhttp/5"}[r.IntN(4)],
 			ResponseSize: int64(r.IntN(5000)), SourceIP: place.ip, IPText: place.ip.String(), Geo: place.geo,
 		}
 		if path[1] == 'u' {

@@ -7,5 +7,5 @@
 // Time comes from events alone. The outcome depends on the events and their order in each partition, and on nothing else:
 // not on how they are cut into batches, on the number of lanes or workers, or on when Advance is called.
 //
-// Every detection stands in a file of its own: distinct, rate, travel, simultaneous, offhours, workflow.
+// Every detection stands in a file of its own: distinct, rate, travel, simultaneous, offhours, workflow, enumeration.
 package detector

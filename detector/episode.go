@@ -45,8 +45,9 @@ func (ep *episode) scale(f finding) float64 {
 func (ep *episode) exceed(f finding, at event.Time) (alert.State, bool) {
 	ep.hits++
 	ep.lastSeen = max(ep.lastSeen, at)
-	if ep.hits == 1 || f.value > ep.worst.value {
+	if ep.hits == 1 || f.graver(ep.worst) {
 		ep.worst = f
+		ep.worst.path = nil // it is among the evidence
 	}
 	if ep.version == 0 {
 		ep.version, ep.opened = 1, at
@@ -65,6 +66,14 @@ func (ep *episode) exceed(f finding, at event.Time) (alert.State, bool) {
 	}
 	ep.version++
 	return alert.Update, true
+}
+
+// graver reports whether a finding is worse than another one of the same rule, whose limit may be another.
+func (f finding) graver(than finding) bool {
+	if f.growing && f.limit != than.limit {
+		return f.value*than.limit > than.value*f.limit
+	}
+	return f.value > than.value
 }
 
 // collect adds the event to the evidence. The first half of the evidence is how it began; the second half is thinned out
@@ -156,9 +165,10 @@ func evidenceOf(o observation) alert.Evidence {
 
 // clip copies s, cut to what a person reads: evidence must not grow with the attacker's imagination.
 func clip(s string) string {
-	const most = 256
-	if len(s) <= most {
+	if len(s) <= mostClipped {
 		return strings.Clone(s)
 	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return strings.ToValidUTF8(s[:mostClipped], "") + "…"
 }
+
+const mostClipped = 256

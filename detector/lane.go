@@ -223,6 +223,11 @@ func (ep *episode) note(f finding, o *observation) {
 	if f.related != nil {
 		ep.related.join(f.related)
 	}
+	for i := range f.path {
+		ep.firstSeen = min(ep.firstSeen, event.Time(f.path[i].Time))
+		ep.collect(f.path[i])
+		ep.related.collectEvidence(&f.path[i])
+	}
 	switch {
 	case f.evidence != nil:
 		ep.collect(*f.evidence)
@@ -283,7 +288,11 @@ func (l *lane) wake(t timer, r *watch, c *cell) {
 	if !ok {
 		return
 	}
-	if f := w.wake(t.at); f.suspicious {
+	f := w.wake(t.at)
+	if f.wakeAt != 0 {
+		l.wakeAt(timer{at: f.wakeAt, group: t.group, entity: t.entity, slot: t.slot, wake: true})
+	}
+	if f.suspicious {
 		alerts := len(l.alerts)
 		l.judge(t.group, t.entity, c, r, f, t.at, nil)
 		l.assess(t.group, t.entity, alerts, t.at, nil)

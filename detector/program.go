@@ -110,6 +110,12 @@ func newDetection(r *rules.Rule, o Options) detection {
 		return newNewValue(r, d)
 	case *rules.Workflow:
 		return newWorkflow(r, d)
+	case *rules.Contracted:
+		return newContracted(r, d, o)
+	case *rules.Enumeration:
+		return newEnumeration(r, d, o)
+	case *rules.Sequence:
+		return newSequence(r, d)
 	case *rules.Risk:
 		return newRisk(r, d)
 	}
@@ -119,7 +125,7 @@ func newDetection(r *rules.Rule, o Options) detection {
 // ordered reports whether the detection means the order in which things happened.
 func ordered(d rules.Detection) bool {
 	switch d.(type) {
-	case *rules.Workflow, *rules.Simultaneous:
+	case *rules.Workflow, *rules.Simultaneous, *rules.Sequence:
 		return true
 	}
 	return false

@@ -22,7 +22,7 @@ import (
 // the whole, those of a rule in shadow mode a half; suspicion (half of a limit reached) gives a fifth. An alert that escalates
 // gives a quarter more with each version, up to twice the points. A signal renews its rule's share, it is not added to it: a
 // noisy rule alone gets nowhere. The risk is the sum of the shares; a finding is a risk above the limit to which at least as
-// many kinds of evidence as the rule wants contribute a tenth of the limit each. Incidents are told again when another rule
+// many kinds of evidence as the rule wants contribute a fifth of the limit each. Incidents are told again when another rule
 // joins, and when the risk is 2, 4, … times the limit.
 //
 // At most 32 rules are remembered for one entity; the smallest share goes first.
@@ -38,7 +38,7 @@ const (
 	suspicionPart  = 0.2
 	leastPoints    = 0.5  // a share below is forgotten
 	renewBelow     = 0.9  // the same signal again renews a share that has fallen below this part of it
-	leastPart      = 0.1  // of the limit, that a kind of evidence must contribute to be one
+	leastPart      = 0.2  // of the limit, that a kind of evidence must contribute to be one
 	escalationPart = 0.25 // more with each version
 	mostEscalation = 2
 )

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -215,7 +216,7 @@ func lines(alerts []*alert.Alert) (lines []string) {
 //	2026-03-02 10:00:00 x60 every 500ms client_id=app place=London GET /users/{n}/profile 200
 //
 // The date may be left out after the first line, and so may "x60 every 500ms". {n} counts from 1 within the line; {n%5} runs
-// through 0..4. Fields are written as in rules; place is one of [places], scope repeats; delay=3s lets the events arrive
+// through 0..4; more at [counted]. Fields are written as in rules; place is one of [places], scope repeats; delay=3s lets the events arrive
 // later than they happened. Events arrive in the order of time plus delay.
 func parseTraffic(t *testing.T, text string) []event.Event {
 	t.Helper()
@@ -268,6 +269,9 @@ func trafficEvent(t *testing.T, line int, words []string, n int) (e event.Event,
 	var rest []string
 	for _, word := range words {
 		word = numbered(word, n)
+		if strings.Contains(word, "{n") {
+			t.Fatalf("traffic line %d: what is %q?", line, word)
+		}
 		key, value, found := strings.Cut(word, "=")
 		if !found {
 			rest = append(rest, word)
@@ -302,6 +306,17 @@ func trafficEvent(t *testing.T, line int, words []string, n int) (e event.Event,
 				t.Fatalf("traffic line %d: unknown place %q", line, value)
 			}
 			e.SourceIP, e.IPText, e.Geo = p.ip, p.ip.String(), p.geo
+		case "environment":
+			e.Environment = value
+		case "issued":
+			e.TokenIssuedAt = trafficTime(t, line, value)
+		case "expires":
+			e.TokenExpiresAt = trafficTime(t, line, value)
+		case "revoked":
+			e.TokenRevokedAt = event.RevokedSinceEver
+			if value != "ever" {
+				e.TokenRevokedAt = trafficTime(t, line, value)
+			}
 		case "delay":
 			delay, _ = time.ParseDuration(value)
 		default:
@@ -322,18 +337,34 @@ func trafficEvent(t *testing.T, line int, words []string, n int) (e event.Event,
 	return e, delay
 }
 
-// numbered replaces {n} and {n%m}.
-func numbered(word string, n int) string {
-	word = strings.ReplaceAll(word, "{n}", strconv.Itoa(n))
-	for {
-		from := strings.Index(word, "{n%")
-		if from < 0 {
-			return word
-		}
-		to := from + strings.IndexByte(word[from:], '}')
-		m, _ := strconv.Atoi(word[from+3 : to])
-		word = word[:from] + strconv.Itoa(n%m) + word[to+1:]
+// trafficTime reads the times of a token, such as 2026-03-02T10:00:00Z.
+func trafficTime(t *testing.T, line int, value string) event.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		t.Fatalf("traffic line %d: %v", line, err)
 	}
+	return event.TimeOf(at)
+}
+
+// counted is {n}, which may be multiplied, taken modulo, added to and padded with zeros, in that order: {n*3%100+7:06}.
+var counted = regexp.MustCompile(`\{n(?:\*(-?\d+))?(?:%(\d+))?(?:\+(\d+))?(?::0(\d+))?\}`)
+
+// numbered replaces what is counted.
+func numbered(word string, n int) string {
+	return counted.ReplaceAllStringFunc(word, func(match string) string {
+		part := counted.FindStringSubmatch(match)
+		value := n
+		if times, err := strconv.Atoi(part[1]); err == nil {
+			value *= times
+		}
+		if modulus, err := strconv.Atoi(part[2]); err == nil {
+			value %= modulus
+		}
+		more, _ := strconv.Atoi(part[3])
+		width, _ := strconv.Atoi(part[4])
+		return fmt.Sprintf("%0*d", width, value+more)
+	})
 }
 
 type testPlace struct {

@@ -74,6 +74,7 @@ type finding struct {
 	related *related
 	// evidence, when set, is used in place of the event.
 	evidence *alert.Evidence
+	path     []alert.Evidence // of misuse: events that led to this one, in order
 }
 
 func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -59,7 +59,7 @@ func longDuration(d time.Duration) string {
 			continue
 		}
 		text := count(n, u.name)
-		if i+1 < len(units) {
+		if i+1 < len(units) && (u.name != "second" || n < 2) {
 			if rest := int((d - time.Duration(n)*u.unit) / units[i+1].unit); rest > 0 && n < 10 {
 				text += " " + count(rest, units[i+1].name)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatewatch/gatewatch/ingest/accesslog"
 	"github.com/gatewatch/gatewatch/ingest/privacy"
+	"github.com/gatewatch/gatewatch/ingest/revocation"
 )
 
 // Config says how records are decoded. It is the YAML form.
@@ -20,6 +21,8 @@ type Config struct {
 	MaxRecordBytes int           `yaml:"max_record_bytes"` // a larger record is rejected
 	PrivacyKey     string        `yaml:"privacy_key"`      // secret: key of the pseudonyms; empty: a key that everybody knows
 	Pseudonymise   []string      `yaml:"pseudonymise"`     // beside token_id: subject, session_id, source_ip
+
+	Revocation revocation.Config `yaml:"revocation"` // lists of revoked tokens
 }
 
 // DefaultConfig returns the defaults.
@@ -29,6 +32,7 @@ func DefaultConfig() Config {
 		MaxFuture:      accesslog.DefaultMaxFuture,
 		MaxRecordBytes: accesslog.DefaultMaxRecordBytes,
 		Pseudonymise:   []string{},
+		Revocation:     revocation.DefaultConfig(),
 	}
 }
 
@@ -49,6 +53,9 @@ func (c Config) Validate() error {
 		if !slices.Contains(pseudonymisable, name) {
 			return fmt.Errorf("pseudonymise: %q is none of %s", name, strings.Join(pseudonymisable, ", "))
 		}
+	}
+	if err := c.Revocation.Validate(); err != nil {
+		return fmt.Errorf("revocation: %w", err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gatewatch/gatewatch/ingest/arena"
 	"github.com/gatewatch/gatewatch/ingest/geo"
 	"github.com/gatewatch/gatewatch/ingest/privacy"
+	"github.com/gatewatch/gatewatch/ingest/revocation"
 	"github.com/gatewatch/gatewatch/ingest/route"
 )
 
@@ -19,9 +20,10 @@ type Options struct {
 	MaxRecordBytes int                   // default 1 MiB
 	Query          *accesslog.QueryNames // query parameters that rules name; may change at any time; nil: none
 	Privacy        privacy.Options
-	Geo            *geo.Databases // nil: places and networks stay unknown
-	GeoCache       int            // addresses remembered by each decoder; default geo.DefaultCacheEntries
-	Metrics        *Metrics       // nil: none
+	Geo            *geo.Databases   // nil: places and networks stay unknown
+	GeoCache       int              // addresses remembered by each decoder; default geo.DefaultCacheEntries
+	Revoked        *revocation.List // nil: no token is known to be revoked
+	Metrics        *Metrics         // nil: none
 	Now            func() time.Time
 }
 
@@ -39,6 +41,7 @@ type Decoder struct {
 	format  *accesslog.Decoder
 	privacy *privacy.Filter
 	geo     *geo.Cache
+	revoked *revocation.List
 	metrics *Metrics
 
 	partition event.Partition
@@ -73,6 +76,7 @@ func NewDecoder(opts Options) *Decoder {
 			Query:          opts.Query,
 		}),
 		privacy: privacy.New(opts.Privacy),
+		revoked: opts.Revoked,
 		metrics: opts.Metrics,
 		free:    make(chan *memory, maxFree),
 	}
@@ -121,6 +125,9 @@ func (d *Decoder) enrich(e *event.Event, element []byte) {
 	}
 	mem := &d.current.arena
 	d.privacy.Apply(e, element, mem)
+	if d.revoked != nil && e.TokenID != "" {
+		e.TokenRevokedAt = d.revoked.RevokedAt(e.TokenID)
+	}
 	if e.Route == "" {
 		e.Route = mem.CommitString(route.Append(mem.Reserve(len(e.Path)+route.Slack), e.Path))
 	}

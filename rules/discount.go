@@ -25,17 +25,23 @@ func (r *reader) discount(n ast.Node) Discount {
 	if kinds := o.get("anonymous"); kinds != nil {
 		d.Anonymous = r.discountedKinds(kinds)
 	}
-	for _, item := range r.items(o.get("asns"), "asns") {
+	d.ASNs = r.asns(o.get("asns"))
+	return d
+}
+
+// asns reads autonomous systems, sorted.
+func (r *reader) asns(n ast.Node) []uint32 {
+	var list []uint32
+	for _, item := range r.items(n, "asns") {
 		text, _ := scalar(item)
 		v, err := parseASN(text)
 		if err != nil {
 			r.errorf(item, "asns must be numbers such as 64500 or AS64500, not %s", kindOf(item))
 		}
-		d.ASNs = append(d.ASNs, uint32(v))
+		list = append(list, uint32(v))
 	}
-	slices.Sort(d.ASNs)
-	d.ASNs = slices.Compact(d.ASNs)
-	return d
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 func (r *reader) discountedKinds(n ast.Node) event.Anonymity {

@@ -41,6 +41,9 @@ func explain(r *Rule, e *event.Event) Explanation {
 	x := Explanation{Rule: r.ID, Title: r.Title, Kind: r.EntityKind(), Matched: true}
 	for _, c := range r.Filter.conditions {
 		check := Check{Wanted: c.String(), Found: found(c.fields(), e), Holds: c.match(e)}
+		if d, ok := c.(*deviating); ok {
+			check.Found = d.from.explain(e)
+		}
 		x.Matched = x.Matched && check.Holds
 		x.Checks = append(x.Checks, check)
 	}
@@ -109,6 +112,21 @@ func readValue(d Detection, e *event.Event) string {
 		if symbol, ok := d.Automaton.Symbol(e); ok {
 			return "step=" + d.Automaton.StepName(symbol)
 		}
+	case *Sequence:
+		if i := d.Step(e); d.Ends(e) {
+			return "until"
+		} else if i >= 0 {
+			return "step=" + d.Steps[i].Name
+		}
+	case *Enumeration:
+		if v := d.Value(e); v != "" {
+			return d.Count.String() + "=" + v
+		}
+	case *Contracted:
+		if d.Several != 0 {
+			return readField(d.Counts(), e)
+		}
+		return "deviates in " + d.explain(e)
 	}
 	return ""
 }
@@ -128,6 +146,10 @@ func notes(r *Rule, e *event.Event) []string {
 		if d.Value(e) == "" {
 			list = append(list, fmt.Sprintf("the event has no %s to count", d.Count))
 		}
+	case *Enumeration:
+		if d.Value(e) == "" {
+			list = append(list, fmt.Sprintf("the event has no %s: it is no object", d.Count))
+		}
 	case *Travel:
 		if e.Geo == nil || !e.Geo.HasPlace {
 			list = append(list, "the place of the source address is not known: the rule is blind to this event")
@@ -139,6 +161,10 @@ func notes(r *Rule, e *event.Event) []string {
 	case *NewValue:
 		if readField(d.Value, e) == "" {
 			list = append(list, fmt.Sprintf("the event has no %s: it is never new", d.Value))
+		}
+	case *Contracted:
+		if d.Several != 0 && readField(d.Counts(), e) == "" {
+			list = append(list, fmt.Sprintf("the event has no %s to count", d.Counts()))
 		}
 	case *OffHours:
 		if d.NewPlace != event.NoField && readField(event.FieldOf(d.NewPlace), e) == "" {

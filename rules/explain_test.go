@@ -83,6 +83,7 @@ func TestSummary(t *testing.T) {
 		"refused":               "medium enforce rate token_id 5m 60 % of at least 30 5m",
 		"travel-all":            "medium enforce travel subject  250.5 km/h 15m",
 		"simultaneous-defaults": "medium enforce simultaneous token_id 10m 1 continent 10m",
+		"enumeration-all":       "medium enforce enumeration client_id+subject 10m 30 new, 20 denied, 8 in sequence 10m",
 		"night-defaults":        "medium enforce off_hours client_id   15m",
 	} {
 		s := set.ByID(id).Summary()

@@ -98,7 +98,7 @@ func cost(c condition) int {
 		return cost(c.inner)
 	case *routeIs, *routeIsNot:
 		return 2
-	case *all, *anyOf, *expression:
+	case *all, *anyOf, *expression, *deviating:
 		return 3
 	}
 	return 1

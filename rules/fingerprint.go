@@ -42,6 +42,12 @@ func appendDetection(b []byte, d Detection) []byte {
 		return d.appendTo(b)
 	case *Workflow:
 		return d.Automaton.AppendFingerprint(b)
+	case *Contracted:
+		return d.appendTo(b)
+	case *Enumeration:
+		return d.appendTo(b)
+	case *Sequence:
+		return d.appendTo(b)
 	case *Risk:
 		return d.appendTo(b)
 	}

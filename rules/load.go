@@ -22,6 +22,16 @@ func Load(paths ...string) (*Set, error) {
 	return Parse(files...)
 }
 
+// Counts is how many of each stand in a file.
+type Counts struct{ Rules, Contracts, Tests int }
+
+// Count counts what stands in the file, right or wrong; it is nothing if the file is no YAML.
+func (f File) Count() Counts {
+	r := &reader{file: f.Name, errs: &Errors{}}
+	o := r.object(r.document(f.Data), "a rule file", "rules", "contracts", "tests")
+	return Counts{length(o.get("rules")), length(o.get("contracts")), length(o.get("tests"))}
+}
+
 // ReadFiles reads the rule files of paths, as [Load] chooses them, without compiling them. A file that several paths lead to
 // is read once.
 func ReadFiles(paths ...string) ([]File, error) {

@@ -37,19 +37,48 @@ const (
 )
 
 // Parse compiles rule files to one set, with the rules in the order given. Its error is an [Errors] with everything that is
-// wrong in any of them; the set is nil then.
+// wrong in any of them; the set is nil then. Tests that stand in the files are not looked at.
 func Parse(files ...File) (*Set, error) {
+	set, _, err := parse(files, false)
+	return set, err
+}
+
+// ParseTests is [Parse], with the tests that stand in the files. What is wrong with them is an error too.
+func ParseTests(files ...File) (*Set, []*Test, error) { return parse(files, true) }
+
+func parse(files []File, withTests bool) (*Set, []*Test, error) {
 	var errs Errors
 	var list []*Rule
+	var lists []testList
+	var contracts []*Contract
 	for _, f := range files {
 		r := &reader{file: f.Name, errs: &errs}
-		list = append(list, r.rules(r.document(f.Data))...)
+		content := r.ruleFile(r.document(f.Data))
+		own := r.rules(content.rules)
+		list = append(list, own...)
+		contracts = append(contracts, r.contracts(content.contracts)...)
+		if content.tests != nil {
+			lists = append(lists, testList{r, content.tests, own})
+		}
 	}
 	errs = append(errs, collisions(list)...)
-	if len(errs) == 0 {
-		return newSet(list), nil
+	errs = append(errs, contractCollisions(contracts)...)
+	errs = append(errs, settle(list, contracts)...)
+	if len(list) == 0 && len(errs) == 0 {
+		errs = append(errs, withoutRules(lists, contracts)...)
 	}
-	return nil, errs.sorted()
+	var tests []*Test
+	for _, l := range lists {
+		if withTests && len(list) > 0 {
+			tests = append(tests, l.read(list)...)
+		}
+	}
+	if len(errs) == 0 {
+		set := newSet(list)
+		set.Contracts = contracts
+		return set, tests, nil
+	}
+	return nil, nil, errs.sorted()
 }
 
 // collisions reports ids that several rules have, and too many rules.
@@ -73,19 +102,42 @@ func collisions(list []*Rule) (errs Errors) {
 	return errs
 }
 
-// rules reads a document: a mapping with the one key "rules".
-func (r *reader) rules(doc ast.Node) []*Rule {
+// withoutRules reports what means nothing where no file has rules.
+func withoutRules(lists []testList, contracts []*Contract) (errs Errors) {
+	if len(lists) > 0 {
+		line, column := position(lists[0].node)
+		errs = append(errs, Error{lists[0].reader.file, line, column, "", "there are tests and no rules: give the files of the rules too"})
+	}
+	if len(contracts) > 0 {
+		c := contracts[0]
+		errs = append(errs, Error{c.File, c.Line, c.column, "", "there are contracts but no rules in any file"})
+	}
+	return errs
+}
+
+// fileContent is what stands under the keys of a rule file, nil where a key is missing.
+type fileContent struct{ rules, contracts, tests ast.Node }
+
+// ruleFile reads a document: a mapping with the keys "rules", "contracts" and "tests", at least one of them.
+func (r *reader) ruleFile(doc ast.Node) (c fileContent) {
 	if doc == nil {
 		if !slices.ContainsFunc(*r.errs, func(e Error) bool { return e.File == r.file }) {
 			r.at(1, 1, "the file is empty: it needs the key \"rules\"")
 		}
-		return nil
+		return c
 	}
-	o := r.object(doc, "a rule file", "rules")
+	o := r.object(doc, "a rule file", "rules", "contracts", "tests")
 	if _, ok := mapping(doc); !ok {
-		return nil
+		return c
 	}
-	n := r.need(o, "a rule file", "rules")
+	c = fileContent{rules: o.get("rules"), contracts: o.get("contracts"), tests: o.get("tests")}
+	if !o.has("contracts") && !o.has("tests") {
+		c.rules = r.need(o, "a rule file", "rules")
+	}
+	return c
+}
+
+func (r *reader) rules(n ast.Node) []*Rule {
 	items, ok := n.(*ast.SequenceNode)
 	if !ok {
 		if n != nil {
@@ -115,13 +167,16 @@ func kindKeys() map[string][]string {
 		"off_hours":    offHoursKeys,
 		"new_value":    newValueKeys,
 		"workflow":     workflowKeys,
+		"contract":     contractedKeys,
+		"enumeration":  enumerationKeys,
+		"sequence":     sequenceKeys,
 		"risk":         riskKeys,
 	}
 }
 
 // Kinds lists the kinds of detection in the order of the documentation.
 func Kinds() []string {
-	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "risk"}
+	return []string{"distinct", "rate", "travel", "simultaneous", "off_hours", "new_value", "workflow", "sequence", "enumeration", "contract", "risk"}
 }
 
 // readRule reads one rule. The rule is of use only when nothing was reported.
@@ -345,6 +400,12 @@ func (r *reader) detection(kind string, o object, rule *Rule) Detection {
 		return r.newValue(o, rule)
 	case "workflow":
 		return parseWorkflow(r, o, rule)
+	case "contract":
+		return r.contracted(o, rule)
+	case "enumeration":
+		return r.enumeration(o, rule)
+	case "sequence":
+		return parseSequence(r, o, rule)
 	case "risk":
 		return r.risk(o, rule)
 	}

@@ -37,7 +37,7 @@ func TestBadFiles(t *testing.T) {
 			if !ok {
 				t.Fatalf("the first line does not begin with %q", wantPrefix)
 			}
-			_, err = Parse(File{filepath.Base(name), data})
+			_, _, err = ParseTests(File{filepath.Base(name), data})
 			got := ""
 			if err != nil {
 				got = strings.TrimPrefix(err.Error(), filepath.Base(name)+":")
@@ -63,8 +63,8 @@ func TestGoodFiles(t *testing.T) {
 			t.Errorf("rule %q is incomplete: %+v", r.ID, r)
 		}
 	}
-	if set.Len() != 23 {
-		t.Errorf("%d rules, not 21", set.Len())
+	if set.Len() != 34 {
+		t.Errorf("%d rules, not 34", set.Len())
 	}
 }
 
@@ -140,6 +140,14 @@ func checkGeography(t *testing.T, set *Set) {
 	if o.Learn != (Learning{10, 3}) || o.NewPlace != event.ASN || o.Location.String() != "Asia/Tokyo" {
 		t.Errorf("%+v", o)
 	}
+	e := set.ByID("enumeration-all").Detection.(*Enumeration)
+	if e.Found != 30 || e.Newcomer != 200 || e.NewShare != 0.8 || e.Denied != 20 || e.Sequential != 8 || e.Step != 10 || e.Learn != (Learning{5, 2}) || e.Remember != 65536 || e.Segment != 2 {
+		t.Errorf("%+v", e)
+	}
+	e = set.ByID("walks-defaults").Detection.(*Enumeration)
+	if e.Found != 0 || e.Denied != 0 || e.Sequential != 40 || e.Step != 3 || e.Remember != 0 {
+		t.Errorf("%+v", e)
+	}
 	o = set.ByID("night-declared").Detection.(*OffHours)
 	if fmt.Sprint(o.Declared.Spans) != "[{94 480 720} {94 780 1440}]" {
 		t.Errorf("%+v", o.Declared.Spans)
@@ -165,7 +173,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 	want := []string{
 		`a.yaml:2:5: rule "two": the id "two" is taken by the rule at b.yaml:3`,
 		`a.yaml:3:5: a rule needs the key "id"`,
-		`a.yaml:3:14: detect must be one of distinct, rate, travel, simultaneous, off_hours, new_value, workflow, risk, not "travle" (did you mean "travel"?)`,
+		`a.yaml:3:14: detect must be one of distinct, rate, travel, simultaneous, off_hours, new_value, workflow, sequence, enumeration, contract, risk, not "travle" (did you mean "travel"?)`,
 		`a.yaml:3:39: if: the expression gives a number, not true or false`,
 		`b.yaml:2:33: rule "one": by: unknown field "client" (did you mean "client_id"?)`,
 		`b.yaml:2:60: rule "one": limit must be a whole number, not "x"`,
@@ -242,7 +250,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("rules:\n- {id: a, detect: workflow, by: session_id, steps: , workflows: , guard: }"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		start := time.Now()
-		set, err := Parse(File{"f.yaml", data})
+		set, tests, err := ParseTests(File{"f.yaml", data})
 		if took := time.Since(start); took > 5*time.Second {
 			t.Fatalf("took %s", took)
 		}
@@ -253,6 +261,11 @@ func FuzzParse(f *testing.F) {
 				m.Match(&events[i])
 			}
 			Explain(set, &events[0])
+			for _, test := range tests {
+				if test.Events() < 1 || test.Events() > MaxTestEvents || len(test.Rules) == 0 {
+					t.Errorf("%s makes %d requests for %d rules", test, test.Events(), len(test.Rules))
+				}
+			}
 			return
 		}
 		var errs Errors

@@ -76,13 +76,13 @@ func (noEvent) appendTo(b []byte) []byte               { return append(b, 'n') }
 func (noEvent) fields() []event.Field                  { return nil }
 func (noEvent) String() string                         { return "no event: it adds up what other rules find" }
 
-// Evidence names the kind of evidence that the rule's findings are, for rules that combine several kinds: the category of
-// the OWASP API Security Top 10 that it is tagged with first, or the kind of detection. Two rules that see the same act in
-// two ways mostly share their category.
+// Evidence names the kind of evidence that the rule's findings are, for rules that combine several kinds: the kind of
+// detection and, where it is tagged with one, the category of the OWASP API Security Top 10. Two rules that count other objects
+// in the same way are one kind.
 func (r *Rule) Evidence() string {
 	const owasp = "owasp:"
 	if i := slices.IndexFunc(r.Tags, func(tag string) bool { return len(tag) > len(owasp) && tag[:len(owasp)] == owasp }); i >= 0 {
-		return r.Tags[i]
+		return r.Detection.Kind() + " " + r.Tags[i]
 	}
 	return r.Detection.Kind()
 }

@@ -50,7 +50,7 @@ const (
 )
 
 // Detection is the part of a rule that only its kind of detection has: one of *Distinct, *Rate, *Travel, *Simultaneous,
-// *OffHours, *NewValue, *Workflow and *Risk.
+// *OffHours, *NewValue, *Workflow, *Sequence, *Enumeration, *Contracted and *Risk.
 type Detection interface {
 	// Kind is the word after "detect:".
 	Kind() string
@@ -60,16 +60,8 @@ type Detection interface {
 
 // Distinct finds more than Limit different values of a field within the window.
 type Distinct struct {
-	Count event.Field // whose values are counted
-	// Segment is the position, from 1, of the counted value in a plainly spelled path when the rule's own route patterns
-	// name the parameter (count: path.id with route: /users/{id}/** gives 2). -1: there is no such position. [Distinct.Value]
-	// is what finds the value in any path.
-	Segment int
-	Limit   int
-	Noun    string // plural, for the summary: "user profiles"; "" gives the field's name
-
-	routes []*pattern // of the rule's filter, that name the counted parameter
-	behind []*pattern // the same behind any prefix
+	Counted
+	Limit int
 }
 
 // Rate finds more than Limit requests, or more than Limit of a summed quantity, or a share above Limit, in the window.
@@ -141,12 +133,56 @@ type Workflow struct {
 	Automaton *Automaton
 }
 
+// Sequence finds known-bad sequences: steps that one entity takes within the rule's window, and steps that it leaves out.
+//
+// With strict order the steps that are not absent must follow each other as they are listed; with any order they may come in
+// any. Whatever else happens between them changes nothing, unless it matches Until. All times are less than the window: from
+// the first request of the sequence to its last, and around it for steps that are absent, which are judged with strict order
+// alone:
+//
+//   - An absent step before the first one that is not must not have come within the window before the sequence's first request.
+//   - An absent step between two others must not come between the last request of the one and the first of the other.
+//   - An absent step after the last one must not come within the window after the sequence's last request. The finding comes
+//     when that time is over.
+//
+// Until ends what has begun, a wait for an absent last step too. That an absent first step has come stays known.
+//
+// What was not seen did not happen: a request from before gatewatch was started, or of an entity that it has had to forget,
+// counts as absent. Who waited until an entity has been watched for the window would give everybody with a new session or
+// token that long.
+type Sequence struct {
+	Steps    []SequenceStep // 1 to 8
+	AnyOrder bool
+	Until    *Filter // ends a sequence that has begun; nil: nothing does
+}
+
+// SequenceStep is one step.
+type SequenceStep struct {
+	Name   string
+	Filter *Filter
+	Times  int // how many requests it takes at least; 1 when it is absent
+	Absent bool
+}
+
 // Risk finds entities about which several kinds of evidence add up: what the other rules that group by the same entity find.
 type Risk struct {
 	Limit    float64       // points
 	HalfLife time.Duration // of points
 	Kinds    int           // different kinds of evidence, see [Rule.Evidence]
 	Points   map[alert.Severity]float64
+}
+
+// Enumeration finds an entity that goes through the ids of objects. A limit of 0 is one that is not judged.
+type Enumeration struct {
+	Counted
+	Found      int     // new objects that are answered
+	Newcomer   int     // takes the place of Found before the entity has enough history
+	NewShare   float64 // below this share of new objects, up to four times Found are excused; 0..0.99
+	Denied     int     // different ids that are denied
+	Sequential int     // ids in sequence
+	Step       int     // how far apart ids in sequence may be
+	Learn      Learning
+	Remember   int // touched objects that are remembered; 0 without Found
 }
 
 // Kind implements [Detection].
@@ -171,7 +207,11 @@ func (*NewValue) Kind() string { return "new_value" }
 func (*Workflow) Kind() string { return "workflow" }
 
 // Kind implements [Detection].
-func (*Risk) Kind() string { return "risk" }
+func (*Sequence) Kind() string { return "sequence" }
+func (*Risk) Kind() string     { return "risk" }
+
+// Kind implements [Detection].
+func (*Enumeration) Kind() string { return "enumeration" }
 
 // Reads implements [Detection].
 func (d *Distinct) Reads() []event.Field { return []event.Field{d.Count} }
@@ -207,4 +247,10 @@ func (d *NewValue) Reads() []event.Field { return []event.Field{d.Value} }
 func (*Workflow) Reads() []event.Field { return nil }
 
 // Reads implements [Detection].
-func (*Risk) Reads() []event.Field { return nil }
+func (*Sequence) Reads() []event.Field { return nil }
+func (*Risk) Reads() []event.Field     { return nil }
+
+// Reads implements [Detection].
+func (d *Enumeration) Reads() []event.Field {
+	return []event.Field{d.Count, event.FieldOf(event.Status)}
+}

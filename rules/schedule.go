@@ -133,3 +133,39 @@ func (s *Schedule) appendTo(b []byte) []byte {
 	}
 	return b
 }
+
+// String writes the schedule as a person reads it: "mon-fri 08:00-12:00 or mon-fri 13:00-18:00".
+func (s *Schedule) String() string {
+	texts := make([]string, len(s.Spans))
+	for i, span := range s.Spans {
+		texts[i] = fmt.Sprintf("%02d:%02d-%02d:%02d", span.From/60, span.From%60, span.To/60, span.To%60)
+		if days := daysText(span.Days); days != "" {
+			texts[i] = days + " " + texts[i]
+		}
+	}
+	return orList(texts)
+}
+
+// daysText names a set of days from Monday on, "" for all: mon-fri, sun.
+func daysText(set uint8) string {
+	if set == everyDay {
+		return ""
+	}
+	var texts []string
+	for day := 1; day <= 7; day++ {
+		last := day
+		for last < 7 && set&(1<<((last+1)%7)) != 0 {
+			last++
+		}
+		switch {
+		case set&(1<<(day%7)) == 0:
+			continue
+		case last > day:
+			texts = append(texts, dayNames[day]+"-"+dayNames[last%7])
+		default:
+			texts = append(texts, dayNames[day%7])
+		}
+		day = last
+	}
+	return strings.Join(texts, ",")
+}

@@ -21,10 +21,14 @@ func Schema() []byte {
 		"$id":                  "https://github.com/gatewatch/gatewatch/rules.schema.json",
 		"title":                "gatewatch rules",
 		"type":                 "object",
-		"required":             []string{"rules"},
+		"anyOf":                []schema{{"required": []string{"rules"}}, {"required": []string{"contracts"}}, {"required": []string{"tests"}}},
 		"additionalProperties": false,
-		"properties":           schema{"rules": schema{"type": "array", "minItems": 1, "maxItems": MaxRules, "items": ref("rule")}},
-		"$defs":                definitions(),
+		"properties": schema{
+			"rules":     schema{"type": "array", "minItems": 1, "maxItems": MaxRules, "items": ref("rule")},
+			"contracts": schema{"type": "array", "minItems": 1, "maxItems": MaxContracts, "items": contractSchema()},
+			"tests":     schema{"type": "array", "minItems": 1, "items": ref("test")},
+		},
+		"$defs": definitions(),
 	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -45,6 +49,11 @@ func definitions() schema {
 		"path_part": pathPart(),
 		"ignore":    ignoreSchema(),
 		"rule":      ruleSchema(),
+		"test":      testSchema(),
+		"traffic":   trafficSchema(),
+		"place":     placeSchema(),
+		"expect":    alertSchema(expectSchema()),
+		"pattern":   alertSchema(patternSchema()),
 	}
 	for _, kind := range Kinds() {
 		defs["rule_"+kind] = kindSchema(kind)
@@ -140,6 +149,10 @@ func kindSchema(kind string) schema {
 		required = []string{"value"}
 	case "workflow":
 		required = []string{"steps", "workflows", "guard"}
+	case "sequence":
+		required = []string{"steps", "window"}
+	case "enumeration":
+		required = []string{"count", "window"}
 	}
 	return closed(properties, required...)
 }
@@ -188,12 +201,30 @@ func kindProperties(kind string) schema {
 		return offHoursSchema()
 	case "new_value":
 		return schema{"value": described(ref("field"), "whose values are learned for each entity"), "learn": learnSchema(), "max": within(1, maxLearned)}
+	case "contract":
+		return contractedSchema()
+	case "enumeration":
+		return enumerationSchema(window)
+	case "sequence":
+		return sequenceSchema(window)
 	case "risk":
 		return riskSchema()
 	}
 	return workflowSchema()
 }
 
+func enumerationSchema(window schema) schema {
+	limit := described(within(1, maxDistinct), "a finding is more than this")
+	return schema{
+		"count": described(ref("field"), "what names an object"), "noun": described(ref("text"), "what the objects are called, plural"), "window": window,
+		"found": described(closed(schema{"limit": limit, "newcomer_limit": within(1, maxDistinct), "new_share": numberType()}, "limit"),
+			"objects that are answered and were never touched before"),
+		"denied":     described(closed(schema{"limit": limit}, "limit"), "ids that are denied"),
+		"sequential": described(closed(schema{"limit": limit, "step": within(1, maxStep)}, "limit"), "ids in sequence"),
+		"learn":      learnSchema(),
+		"remember":   within(leastRemembered, mostRemembered),
+	}
+}
 func riskSchema() schema {
 	points := schema{}
 	for _, s := range alert.Severities() {
@@ -231,6 +262,20 @@ func workflowSchema() schema {
 		}, "name", "path")),
 		"guard": ref("texts"),
 		"grace": ref("duration"),
+	}
+}
+
+func sequenceSchema(window schema) schema {
+	step := closed(schema{
+		"name": schema{"type": "string", "pattern": stepName.String(), "maxLength": maxID}, "where": ref("where"),
+		"times":  described(within(1, maxTimes), "how many such requests at least"),
+		"absent": schema{"type": "boolean", "description": "the finding is that this step does not happen"},
+	}, "name", "where")
+	return schema{
+		"steps":  schema{"type": "array", "minItems": 1, "maxItems": maxSequence, "items": step},
+		"order":  schema{"enum": []string{"strict", "any"}, "default": "strict"},
+		"window": window,
+		"until":  described(ref("where"), "ends a sequence that has begun"),
 	}
 }
 

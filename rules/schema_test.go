@@ -25,6 +25,13 @@ var notOfShape = []string{
 	"status-range-upside-down", "number", "number-unit", "duration-matcher", "network-bits", "address", "country-uk", "asn",
 	"expression-", "hours-empty", "hours-always", "hours-and-learn", "days-without-hours", "time-zone", "ignore-asn", "empty-text", "empty-value",
 	"workflow-",
+	"sequence-",
+	"expect-value-range", "expect-within-before-after", "expect-without-rule", "expect-rule-not-run", "from-country", "from-radius", "test-name-twice",
+	"test-too-many-requests", "test-unknown-rule", "tests-without-rules", "traffic-at", "traffic-counter", "traffic-counter-modulo", "traffic-pace",
+	"traffic-repeat-times", "traffic-too-long", "traffic-field-",
+	"workflow-", "enumeration-newcomer", "enumeration-share", "enumeration-share-form", "enumeration-no-object", "enumeration-nothing-judged", "enumeration-learn-without-found",
+	"contract-unknown", "contract-none", "contract-duplicate-id", "contract-days", "contract-network", "contract-route", "contract-find-twice", "contract-groups-by",
+	"contract-window", "contract-limit-several", "contract-lifetime-unused", "contract-leeway-unused", "contract-names-unused", "contract-only",
 }
 
 func compiledSchema(t *testing.T) *jsonschema.Schema {

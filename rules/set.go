@@ -9,7 +9,8 @@ import (
 
 // Set is an immutable compiled rule set.
 type Set struct {
-	Rules []*Rule // in file order
+	Rules     []*Rule     // in file order
+	Contracts []*Contract // in file order
 
 	byID map[string]*Rule
 }

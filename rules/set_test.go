@@ -67,8 +67,19 @@ func TestFingerprintOfEveryKind(t *testing.T) {
 		"detect: travel", "detect: travel, speed_kmh: 800", "detect: travel, min_distance_km: 200", "detect: travel, places: 2", "detect: travel, ignore: {anonymous: vpn}",
 		"detect: travel, ignore: {networks: 10.0.0.0/8}", "detect: travel, ignore: {asns: [1, 2]}", "detect: travel, ignore: {asns: [12]}",
 		"detect: simultaneous", "detect: simultaneous, across: asn", "detect: simultaneous, window: 5m, close_after: 10m", "detect: simultaneous, limit: 2", "detect: simultaneous, alternations: 3",
-		"detect: new_value, value: asn", "detect: new_value, value: country", "detect: new_value, value: asn, max: 5", "detect: new_value, value: asn, learn: {min_days: 3}", "detect: risk", "detect: risk, limit: 50", "detect: risk, half_life: 1h", "detect: risk, kinds: 3", "detect: risk, points: {low: 9}", "detect: off_hours", "detect: off_hours, new: asn", "detect: off_hours, new: country", "detect: off_hours, learn: {min_days: 3}", "detect: off_hours, learn: {min_events: 3}",
+		"detect: new_value, value: asn", "detect: new_value, value: country", "detect: new_value, value: asn, max: 5", "detect: new_value, value: asn, learn: {min_days: 3}", "detect: off_hours", "detect: off_hours, new: asn", "detect: off_hours, new: country", "detect: off_hours, learn: {min_days: 3}", "detect: off_hours, learn: {min_events: 3}", "detect: risk", "detect: risk, limit: 50", "detect: risk, half_life: 1h", "detect: risk, kinds: 3", "detect: risk, points: {low: 9}",
+		"detect: contract", "detect: contract, find: operation", "detect: contract, find: [operation, country]", "detect: contract, find: country", "detect: contract, limit: 2", "detect: contract, limit: 2, window: 5m, close_after: 10m",
+		"detect: contract, find: expired_token", "detect: contract, find: revoked_token", "detect: contract, find: expired_token, leeway: 2m", "detect: contract, find: token_lifetime", "detect: contract, find: token_lifetime, lifetime: 1d",
+		"detect: contract, find: several_clients", "detect: contract, find: several_agents", "detect: contract, find: several_clients, limit: 2", "detect: contract, find: several_clients, window: 1h, close_after: 10m", "detect: contract, where: {status: 2xx}",
+		"detect: enumeration, count: path.id, window: 1m, denied: {limit: 5}", "detect: enumeration, count: path.no, window: 1m, denied: {limit: 5}", "detect: enumeration, count: path.id, window: 1m, denied: {limit: 6}",
+		"detect: enumeration, count: path.id, window: 1m, sequential: {limit: 5}", "detect: enumeration, count: path.id, window: 1m, sequential: {limit: 5, step: 4}",
+		"detect: enumeration, count: path.id, window: 1m, found: {limit: 5}", "detect: enumeration, count: path.id, window: 1m, found: {limit: 5, newcomer_limit: 6}", "detect: enumeration, count: path.id, window: 1m, found: {limit: 5, new_share: 20%}",
+		"detect: enumeration, count: path.id, window: 1m, found: {limit: 5}, learn: {min_days: 3}", "detect: enumeration, count: path.id, window: 1m, found: {limit: 5}, learn: {min_events: 3}", "detect: enumeration, count: path.id, window: 1m, found: {limit: 5}, remember: 100",
 		`detect: off_hours, hours: "08:00-18:00"`, `detect: off_hours, hours: "08:00-18:01"`, `detect: off_hours, hours: "08:00-18:00", days: mon`, `detect: off_hours, hours: "08:00-18:00", time_zone: Europe/Berlin`,
+		"detect: sequence, window: 1m, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]", "detect: sequence, window: 2m, close_after: 5m, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]",
+		"detect: sequence, window: 1m, steps: [{name: b, where: {route: /b}}, {name: a, where: {route: /a}}]", "detect: sequence, window: 1m, order: any, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]",
+		"detect: sequence, window: 1m, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}, times: 2}]", "detect: sequence, window: 1m, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}, absent: true}]",
+		"detect: sequence, window: 1m, until: {route: /c}, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]", "detect: sequence, window: 1m, until: {route: /d}, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]",
 	} {
 		f := mustParse(t, "rules: [{id: a, by: subject, "+keys+"}]").Rules[0].Fingerprint
 		if other, ok := seen[f]; ok {
@@ -79,6 +90,10 @@ func TestFingerprintOfEveryKind(t *testing.T) {
 	plain := mustParse(t, `rules: [{id: a, by: subject, detect: travel, speed_kmh: 900, places: 4}]`).Rules[0].Fingerprint
 	if seen[plain] != "detect: travel" {
 		t.Error("a default that is written out changes the fingerprint")
+	}
+	named := mustParse(t, `rules: [{id: a, by: subject, detect: sequence, window: 1m, order: strict, steps: [{name: c, times: 1, where: {route: /a}}, {name: d, where: {route: /b}}]}]`).Rules[0].Fingerprint
+	if seen[named] == "" {
+		t.Error("the name of a step changes the fingerprint")
 	}
 }
 

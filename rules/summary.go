@@ -22,7 +22,8 @@ type Summary struct {
 	Limit       string   `json:"limit,omitempty"`
 	CloseAfter  string   `json:"close_after"`
 	Tags        []string `json:"tags"`
-	NeedsGeo    []string `json:"needs_geo"` // of city, asn, anonymous: the databases without which it is blind
+	Contracts   []string `json:"contracts,omitempty"` // against which it holds requests
+	NeedsGeo    []string `json:"needs_geo"`           // of city, asn, anonymous: the databases without which it is blind
 	Fingerprint string   `json:"fingerprint"`
 	File        string   `json:"file"`
 	Line        int      `json:"line"`
@@ -45,6 +46,9 @@ func (r *Rule) Summary() Summary {
 	}
 	if r.Window > 0 {
 		s.Window = formatDuration(r.Window)
+	}
+	if d, ok := r.Detection.(*Contracted); ok {
+		s.Contracts = d.contractIDs()
 	}
 	if s.Tags == nil {
 		s.Tags = []string{}
@@ -81,6 +85,12 @@ func limitText(d Detection) string {
 		return formatNumber(d.SpeedKMH) + " km/h"
 	case *Simultaneous:
 		return strings.TrimSpace(fmt.Sprintf("%d %s", d.Limit, event.FieldOf(d.Across)))
+	case *Contracted:
+		return d.limitText()
+	case *Enumeration:
+		return d.limitText()
+	case *Sequence:
+		return d.words()
 	case *Risk:
 		return formatNumber(d.Limit) + " points"
 	}

@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"sinks":                   {"detector/alert", "sinks", "ingest/kafka/connection"},
 	"fixtures":                {"detector/event", "detector/alert", "fixtures"},
 	"deploy":                  {"cmd", "detector", "rules", "ingest", "sinks", "fixtures", "deploy"},
+	"rules/ruletest":          {"detector", "rules", "ingest"},
 	"cmd":                     {"cmd", "detector", "rules", "ingest", "sinks", "fixtures"},
 }
 

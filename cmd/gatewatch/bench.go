@@ -156,7 +156,7 @@ func bench(ctx context.Context, f benchFlags, stderr io.Writer) (*benchResult, e
 		return nil, err
 	}
 	r := &benchResult{CPUs: runtime.GOMAXPROCS(0), GoVersion: runtime.Version(), Rules: set.Len(), Clients: f.clients, Events: f.events}
-	decoding := newDecoding(defaultConfig().Ingest, databases, nil)
+	decoding := newDecoding(defaultConfig().Ingest.Config, databases, nil)
 	decoding.use(set)
 	if f.skipping != "engine" {
 		fmt.Fprintln(stderr, "measuring the engine …")

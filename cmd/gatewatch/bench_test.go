@@ -21,7 +21,7 @@ func BenchmarkShippedRules(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			decoding := newDecoding(defaultConfig().Ingest, databases, nil)
+			decoding := newDecoding(defaultConfig().Ingest.Config, databases, nil)
 			decoding.use(set)
 			var r benchResult
 			for b.Loop() {

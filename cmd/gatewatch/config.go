@@ -19,6 +19,7 @@ import (
 	"github.com/gatewatch/gatewatch/ingest"
 	"github.com/gatewatch/gatewatch/ingest/geo"
 	"github.com/gatewatch/gatewatch/ingest/kafka"
+	"github.com/gatewatch/gatewatch/ingest/push"
 	"github.com/gatewatch/gatewatch/sinks"
 	"github.com/gatewatch/gatewatch/sinks/clickhouse"
 	filesink "github.com/gatewatch/gatewatch/sinks/file"
@@ -28,7 +29,7 @@ import (
 // config is gatewatch.yaml. deploy/gatewatch.yaml shows every option with its default.
 type config struct {
 	Kafka           kafka.Config      `yaml:"kafka"`
-	Ingest          ingest.Config     `yaml:"ingest"`
+	Ingest          ingestConfig      `yaml:"ingest"`
 	Geo             geo.Config        `yaml:"geo"`
 	Route           router.Config     `yaml:"route"`
 	Rules           rulesConfig       `yaml:"rules"`
@@ -43,6 +44,20 @@ type config struct {
 	ShutdownTimeout time.Duration     `yaml:"shutdown_timeout"`
 
 	dir string // of the file
+}
+
+// ingestConfig says how records are decoded, and where they may be pushed to.
+type ingestConfig struct {
+	ingest.Config `yaml:",inline"`
+	HTTP          push.Config `yaml:"http"`
+}
+
+func (c ingestConfig) validate() error {
+	err := c.HTTP.Validate()
+	if err != nil {
+		err = fmt.Errorf("http: %s", strings.ReplaceAll(err.Error(), "\n", "\nhttp: "))
+	}
+	return errors.Join(c.Config.Validate(), err)
 }
 
 // rulesConfig says which rules run. Without paths it is the shipped pack.
@@ -106,7 +121,7 @@ type logConfig struct {
 
 func defaultConfig() config {
 	return config{
-		Kafka: kafka.DefaultConfig(), Ingest: ingest.DefaultConfig(), Geo: geo.DefaultConfig(),
+		Kafka: kafka.DefaultConfig(), Ingest: ingestConfig{ingest.DefaultConfig(), push.DefaultConfig()}, Geo: geo.DefaultConfig(),
 		Route:       router.DefaultConfig(),
 		Rules:       rulesConfig{Watch: true, Paths: []string{}},
 		Engine:      engineConfig{Disorder: 2 * time.Second, MaxPendingEvents: 1 << 20},
@@ -177,7 +192,7 @@ func (c *config) validate() error {
 		}
 	}
 	section("kafka", c.Kafka.Validate())
-	section("ingest", c.Ingest.Validate())
+	section("ingest", c.Ingest.validate())
 	section("geo", c.Geo.Validate())
 	section("route", c.Route.Validate())
 	section("engine", c.Engine.validate())

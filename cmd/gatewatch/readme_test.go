@@ -67,7 +67,8 @@ func TestReadmeKnowsRulesAndMetrics(t *testing.T) {
 	}
 	dir := t.TempDir()
 	writeRules(t, dir, ruleText(5))
-	s := startService(t, strings.Replace(serviceConfig, "DIR/rules.yaml", filepath.Join(dir, "rules.yaml"), 1))
+	s := startService(t, strings.Replace(serviceConfig, "DIR/rules.yaml", filepath.Join(dir, "rules.yaml"), 1)+
+		"ingest: {http: {listen: \"127.0.0.1:0\", token: a token for gateways}}\n")
 	s.produce(t, call("some-token-of-a-client", 1), []byte("bad"))
 	s.await(t, "rejected.jsonl", "not_json", 1)
 	families, err := s.registry.Gather()

@@ -27,6 +27,7 @@ import (
 type replayFlags struct {
 	config, format string
 	rules, geo     []string
+	revoked        []string
 	disorder       time.Duration
 }
 
@@ -51,6 +52,7 @@ func newReplayCommand() *cobra.Command {
 	flags.StringSliceVar(&f.rules, "rules", nil, "rule file or directory (default the shipped rules)")
 	flags.StringVar(&f.format, "format", "", "format of the records (default auto: by content)")
 	flags.StringSliceVar(&f.geo, "geo", nil, "GeoIP database (MMDB); may be given several times")
+	flags.StringSliceVar(&f.revoked, "revoked", nil, "list of revoked tokens; may be given several times")
 	flags.DurationVar(&f.disorder, "disorder", 0, "how far out of order events may be (default 2s)")
 	return cmd
 }
@@ -69,6 +71,9 @@ func (f replayFlags) settings() (config, error) {
 	}
 	if len(f.geo) > 0 {
 		c.Geo.Databases = f.geo
+	}
+	if len(f.revoked) > 0 {
+		c.Ingest.Revocation.Files = f.revoked
 	}
 	if f.format != "" {
 		c.Ingest.Format = f.format
@@ -96,9 +101,14 @@ func replay(ctx context.Context, f replayFlags, names []string, stdin io.Reader,
 	if err != nil {
 		return err
 	}
+	revoked, err := openRevocations(c.Ingest.Config, log, nil)
+	if err != nil {
+		return err
+	}
 	warnBlind(log, set, databases)
 	c.Limits.warnUnknown(log, set)
-	decoding := newDecoding(c.Ingest, databases, nil)
+	decoding := newDecoding(c.Ingest.Config, databases, nil)
+	decoding.options.Revoked = revoked
 	decoding.use(set)
 	progress := newProgress(stderr)
 	source, err := file.Open(file.Options{

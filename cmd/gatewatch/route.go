@@ -81,6 +81,9 @@ func (r *routing) build() error {
 	if r.geo, err = openGeo(r.config.Geo, geo.Options{Registerer: r.registry, Logger: r.log}); err != nil {
 		return err
 	}
+	if r.revoked, err = openRevocations(r.config.Ingest.Config, r.log, r.registry); err != nil {
+		return err
+	}
 	if err := r.listen(); err != nil {
 		return err
 	}
@@ -101,7 +104,8 @@ func checkRoute(c config) error {
 
 // connect makes the source and the router.
 func (r *routing) connect() error {
-	decoding := newDecoding(r.config.Ingest, r.geo, r.registry)
+	decoding := newDecoding(r.config.Ingest.Config, r.geo, r.registry)
+	decoding.options.Revoked = r.revoked
 	decoding.use(r.rules.set)
 	letters, err := r.openDeadLetters()
 	if err != nil {
@@ -155,6 +159,7 @@ func (r *routing) run(ctx context.Context) error {
 		stopReading() // nothing more can be written
 	}()
 	watchers.Go(func() { r.rules.watch(reading) })
+	watchers.Go(func() { watchRevocations(reading, r.revoked, r.log) })
 	if r.geo != nil {
 		watchers.Go(func() {
 			if err := r.geo.Watch(reading); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -18,7 +19,7 @@ import (
 func newRulesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
-		Short: "Check, list and explain rules",
+		Short: "Check, test, list and explain rules",
 		Long:  "rules works on rule files and directories; without any it works on the rules that gatewatch ships.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -28,20 +29,32 @@ func newRulesCommand() *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(newRulesCheckCommand(), newRulesListCommand(), newRulesSchemaCommand(), newRulesExplainCommand())
+	cmd.AddCommand(newRulesCheckCommand(), newRulesListCommand(), newRulesSchemaCommand(), newRulesExplainCommand(), newRulesTestCommand())
 	return cmd
 }
 
-// readRuleFiles reads the rule files of paths, or the shipped ones when there are no paths.
+// readRuleFiles reads the rule files of paths. Where there are none, or they hold contracts but no rules, the shipped rules are what
+// runs.
 func readRuleFiles(paths []string) ([]rules.File, error) {
 	files, err := rules.ReadFiles(paths...)
-	if len(paths) == 0 {
-		files, err = rules.ReadFS(pack.Files())
-	}
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return files, nil
+	if slices.ContainsFunc(files, func(f rules.File) bool { return !onlyContracts(f) }) {
+		return files, nil
+	}
+	shipped, err := rules.ReadFS(pack.Files())
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return append(shipped, files...), nil
+}
+
+// onlyContracts reports whether a file has contracts and no rules. A file that cannot be read at all has its errors told as one of
+// rules.
+func onlyContracts(f rules.File) bool {
+	c := f.Count()
+	return c.Rules == 0 && c.Contracts > 0
 }
 
 // loadRules compiles the rules of paths, or the shipped ones. An invalid rule is the caller's mistake; the error lists all.
@@ -60,7 +73,7 @@ func loadRules(paths []string) (*rules.Set, error) {
 func newRulesCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [DIR|FILE…]",
-		Short: "Compile rules and report everything that is wrong with them",
+		Short: "Compile rules and their tests and report everything that is wrong with them",
 		Long: "check prints one line for each file that is right, and every error of those that are not, with file, line and column.\n" +
 			"It exits with status 2 when there are errors.",
 		Example: "  gatewatch rules check\n  gatewatch rules check my-rules/ extra.yaml",
@@ -76,7 +89,7 @@ func newRulesCheckCommand() *cobra.Command {
 
 // checkRules compiles the files together, because ids must be unique among all of them.
 func checkRules(w io.Writer, files []rules.File) error {
-	_, err := rules.Parse(files...)
+	_, _, err := rules.ParseTests(files...)
 	var defects rules.Errors
 	if err != nil && !errors.As(err, &defects) {
 		return err
@@ -90,16 +103,27 @@ func checkRules(w io.Writer, files []rules.File) error {
 			fmt.Fprintln(w, wrong)
 			continue
 		}
-		set, err := rules.Parse(f)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "%s: ok, %s\n", f.Name, plural(set.Len(), "rule"))
+		fmt.Fprintf(w, "%s: ok, %s\n", f.Name, contents(f))
 	}
 	if len(defects) > 0 {
 		return usagef("%s in %s", plural(len(defects), "error"), plural(len(byFile), "file"))
 	}
 	return nil
+}
+
+// contents counts what a file holds.
+func contents(f rules.File) string {
+	var parts []string
+	c := f.Count()
+	for _, p := range []struct {
+		n    int
+		noun string
+	}{{c.Rules, "rule"}, {c.Contracts, "contract"}, {c.Tests, "test"}} {
+		if p.n > 0 {
+			parts = append(parts, plural(p.n, p.noun))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // plural writes a count with its noun.
@@ -128,7 +152,10 @@ func newRulesListCommand() *cobra.Command {
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), list)
 			}
-			return listRules(cmd.OutOrStdout(), list)
+			if err := listRules(cmd.OutOrStdout(), list); err != nil {
+				return err
+			}
+			return listContracts(cmd.OutOrStdout(), set.Contracts)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write a JSON array with more about each rule")
@@ -144,6 +171,23 @@ func listRules(w io.Writer, list []rules.Summary) error {
 			if text == "" {
 				row[i] = "-"
 			}
+			row[i] = strings.Join(strings.Fields(row[i]), " ")
+		}
+		fmt.Fprintln(table, strings.Join(row, "\t"))
+	}
+	return table.Flush()
+}
+
+// listContracts writes the contracts below the rules, if there are any.
+func listContracts(w io.Writer, list []*rules.Contract) error {
+	if len(list) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nCONTRACT\tAPPLIES TO\tAGREED\tTITLE")
+	for _, c := range list {
+		row := []string{c.ID, c.Consumers(), strings.Join(c.Agreed(), ", "), c.Title}
+		for i := range row {
 			row[i] = strings.Join(strings.Fields(row[i]), " ")
 		}
 		fmt.Fprintln(table, strings.Join(row, "\t"))

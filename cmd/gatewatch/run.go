@@ -21,6 +21,8 @@ import (
 	"github.com/gatewatch/gatewatch/ingest/geo"
 	"github.com/gatewatch/gatewatch/ingest/kafka"
 	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
+	"github.com/gatewatch/gatewatch/ingest/push"
+	"github.com/gatewatch/gatewatch/ingest/revocation"
 	"github.com/gatewatch/gatewatch/sinks"
 )
 
@@ -75,10 +77,12 @@ type service struct {
 
 	rules    *ruleFiles
 	geo      *geo.Databases
+	revoked  *revocation.List // nil: no lists
 	operator *operatorServer
 	store    *disk.Store
 	queue    *sinks.Queue
 	source   *kafka.Source
+	push     *push.Receiver     // nil: none
 	pipeline *pipeline.Pipeline // nil: shared
 	shared   *sharing           // nil: pipeline
 	sight    *sight
@@ -107,6 +111,9 @@ func (s *service) build(ctx context.Context) error {
 	if s.geo, err = openGeo(s.config.Geo, geo.Options{Registerer: s.registry, Logger: s.log}); err != nil {
 		return err
 	}
+	if s.revoked, err = openRevocations(s.config.Ingest.Config, s.log, s.registry); err != nil {
+		return err
+	}
 	warnBlind(s.log, s.rules.set, s.geo)
 	s.config.Limits.warnUnknown(s.log, s.rules.set)
 	if s.config.Ingest.PrivacyKey == "" {
@@ -126,7 +133,10 @@ func (s *service) build(ctx context.Context) error {
 	if err := s.openSinks(ctx); err != nil {
 		return err
 	}
-	return s.connect(ctx)
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	return s.receive()
 }
 
 func (s *service) listen() error {
@@ -165,7 +175,8 @@ func (s *service) openSinks(ctx context.Context) error {
 
 // connect makes the source and the pipeline between it and the sinks.
 func (s *service) connect(ctx context.Context) error {
-	decoding := newDecoding(s.config.Ingest, s.geo, s.registry)
+	decoding := newDecoding(s.config.Ingest.Config, s.geo, s.registry)
+	decoding.options.Revoked = s.revoked
 	decoding.use(s.rules.set)
 	letters, err := s.openDeadLetters()
 	if err != nil {
@@ -250,6 +261,7 @@ func (s *service) run(ctx context.Context) error {
 		pipelineEnded <- nil // each partition has its own
 	}
 	watchers.Go(func() { s.rules.watch(reading) })
+	watchers.Go(func() { watchRevocations(reading, s.revoked, s.log) })
 	if s.operator != nil {
 		s.sight.held = s.operator.setHeld
 	}

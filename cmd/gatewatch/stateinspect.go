@@ -79,7 +79,7 @@ func (v *stateView) find(u *unit, kind, id string) (detector.Description, bool) 
 
 // pseudonyms writes the values of an id as gatewatch does.
 func (v *stateView) pseudonyms(kind, id string) string {
-	decoding, fields := newDecoding(v.config.Ingest, nil, nil), strings.Split(kind, "+")
+	decoding, fields := newDecoding(v.config.Ingest.Config, nil, nil), strings.Split(kind, "+")
 	if len(fields) == 1 {
 		return decoding.pseudonym(kind, id)
 	}

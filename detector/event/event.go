@@ -18,6 +18,9 @@ func TimeOf(t time.Time) Time { return Time(t.UnixMilli()) }
 // Std converts to a time.Time in UTC.
 func (t Time) Std() time.Time { return time.UnixMilli(int64(t)).UTC() }
 
+// RevokedSinceEver is when a token was revoked of which a revocation list does not say when.
+const RevokedSinceEver Time = 1
+
 // String formats as RFC 3339 in UTC with milliseconds.
 func (t Time) String() string { return t.Std().Format("2006-01-02T15:04:05.000Z07:00") }
 
@@ -38,6 +41,7 @@ type Event struct {
 	SourceIP       netip.Addr
 	TokenIssuedAt  Time // 0: unknown
 	TokenExpiresAt Time // 0: unknown
+	TokenRevokedAt Time // by a revocation list; 0: none names the token, RevokedSinceEver: without a time
 
 	Environment string
 	API         string

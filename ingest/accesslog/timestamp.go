@@ -16,6 +16,13 @@ const (
 	maxEpoch = 1_000_000_000_000_000
 )
 
+// ParseTime reads a time as records have it: RFC 3339, or seconds or milliseconds since 1970. ok is false for what cannot be read
+// and for what is before the year 2000.
+func ParseTime(text string) (t event.Time, ok bool) {
+	t, ok = parseTime([]byte(text))
+	return t, ok && t >= earliest
+}
+
 // parseTime reads RFC 3339 with any offset and fraction, or a number of seconds or milliseconds since 1970. What is
 // finer than a millisecond is cut off.
 func parseTime(b []byte) (event.Time, bool) {

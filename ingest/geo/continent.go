@@ -25,3 +25,6 @@ var continentOf = func() map[string]string {
 	}
 	return m
 }()
+
+// Continent returns the continent of a country by its code of two capital letters, "" when there is no such country.
+func Continent(country string) string { return continentOf[country] }

@@ -1,6 +1,7 @@
 package keyed
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -33,7 +34,7 @@ func header() Header {
 func written() event.Event {
 	return event.Event{
 		Time: 1_800_000_000_123, Offset: 1500, Index: 3, Status: 200, DurationMS: 12.3, RequestSize: 17, ResponseSize: 1 << 40,
-		SourceIP: netip.MustParseAddr("11.0.3.142"), TokenIssuedAt: 1_799_999_000_000, TokenExpiresAt: 1_800_003_600_000,
+		SourceIP: netip.MustParseAddr("11.0.3.142"), TokenIssuedAt: 1_799_999_000_000, TokenExpiresAt: 1_800_003_600_000, TokenRevokedAt: 1_799_999_500_000,
 		Environment: "prod", API: "orders-v1", ClientID: "mobile-app", Subject: "user-1", TokenID: "t-1", SessionID: "s-1", Method: "GET",
 		Path: "/users/42/profile", Route: "/users/{id}/profile", UserAgent: "okhttp/4", RequestID: "r-1", IPText: "11.0.3.142",
 		Scopes: []string{"profile.read", ""}, Attributes: []event.Attribute{{Key: "tier", Value: "gold"}, {Key: "", Value: ""}},
@@ -74,6 +75,7 @@ func check(t testing.TB, run *Run, h Header, events []event.Event) {
 
 func TestEveryFieldComesBack(t *testing.T) {
 	second, third := written(), event.Event{Time: 1, Offset: 1600, DurationMS: math.Inf(1), Status: -1}
+	third.TokenRevokedAt = event.RevokedSinceEver
 	second.ClientID, second.DurationMS, second.Index = "other", 1.0/3, 4
 	third.SourceIP = netip.MustParseAddr("fe80::1%eth0") // without a text
 	fourth := written()
@@ -149,10 +151,35 @@ func TestTopicThatIsNoInput(t *testing.T) {
 	}
 }
 
+// TestOldestVersion reads a record as version 1 has it: without the column of revocations, whose length is all of it when no token
+// is revoked.
+func TestOldestVersion(t *testing.T) {
+	e := written()
+	e.TokenRevokedAt = 0
+	enc, h := NewEncoder(false), header()
+	value := encode(t, enc, h, []event.Event{e})
+	marks := encode(t, enc, h, nil)
+	at := len(marks) + 1 // behind the header, the number of events, which is 1 byte, and the kind of addresses
+	for range colRevoked {
+		_, n := binary.Uvarint(value[at:])
+		at += n
+	}
+	if value[at] != 0 {
+		t.Fatalf("the column has %d bytes", value[at])
+	}
+	old := slices.Delete(slices.Clone(value), at, at+1)
+	old[0] = 1
+	run, err := NewDecoder(Options{}).Decode(0, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, run, h, []event.Event{e})
+}
+
 func TestUnknownVersion(t *testing.T) {
 	value := encode(t, NewEncoder(false), header(), nil)
 	value[0] = Version + 1
-	if _, err := NewDecoder(Options{}).Decode(0, value); err == nil || !strings.Contains(err.Error(), "version 2") {
+	if _, err := NewDecoder(Options{}).Decode(0, value); err == nil || !strings.Contains(err.Error(), "version 3") {
 		t.Errorf("error %v", err)
 	}
 }

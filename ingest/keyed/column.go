@@ -22,6 +22,7 @@ const (
 	colScopes  // how many
 	colAttributes
 	colAddress // what belongs to each word of textAddress
+	colRevoked // as colIssued; since version 2
 	numberColumns
 )
 

@@ -34,7 +34,8 @@ type Decoder struct {
 	texts   [textColumns]textColumn
 	places  []place // what the words of textAddress stand for
 	hidden  bool    // they are pseudonyms
-	offset  int64   // of the last event
+	version byte
+	offset  int64 // of the last event
 	time    event.Time
 	scopes  []string
 	pairs   []event.Attribute
@@ -68,8 +69,9 @@ func NewDecoder(o Options) *Decoder {
 // error is [ErrCorrupt] or says that the version is not known.
 func (d *Decoder) Decode(offset int64, value []byte) (*Run, error) {
 	r := &reader{rest: value}
-	if version := r.byte(); r.err == nil && version != Version {
-		return nil, fmt.Errorf("decode record: unknown version %d; this gatewatch knows %d", version, Version)
+	d.version = r.byte()
+	if r.err == nil && (d.version < oldestVersion || d.version > Version) {
+		return nil, fmt.Errorf("decode record: unknown version %d; this gatewatch knows %d to %d", d.version, oldestVersion, Version)
 	}
 	if err := d.unpack(r); err != nil {
 		return nil, err

@@ -8,7 +8,7 @@
 // a mark: it says how far the raw partition is done. Where a copy goes says [Partition]; an event of several kinds of
 // entities has one copy in each partition that one of them belongs to, and each copy says for which kinds it is meant.
 //
-//	byte    format version, 1
+//	byte    format version, 2; readers know 1 too, so replace them before the routers
 //	byte    packing of the rest: 0 none, 1 zstd
 //	bytes   what seldom changes: kinds, raw topics with their numbers of partitions, number of keyed partitions
 //	…       raw partition, from, next, progress, caught up, written

@@ -9,8 +9,12 @@ import (
 	"github.com/gatewatch/gatewatch/detector/event"
 )
 
-// Version is the format that an [Encoder] writes.
-const Version = 1
+// Version is the format that an [Encoder] writes. A [Decoder] reads version 1 too, which has no column of revocations: what
+// stands in a topic when routers are replaced is read.
+const (
+	Version       = 2
+	oldestVersion = 1
+)
 
 // The packings of a record.
 const (
@@ -91,6 +95,7 @@ func (e *Encoder) Add(ev *event.Event, kinds uint64) {
 	n[colResponseSize].addSigned(ev.ResponseSize)
 	e.addMoment(colIssued, ev.TokenIssuedAt, ev.Time)
 	e.addMoment(colExpires, ev.TokenExpiresAt, ev.Time)
+	e.addMoment(colRevoked, ev.TokenRevokedAt, ev.Time)
 	e.addTexts(ev)
 	e.addLists(ev)
 	e.addAddress(ev)

@@ -82,7 +82,9 @@ func (d *Decoder) begin(r *reader, m *memory) {
 	d.hidden = r.byte() != 0
 	var lengths [numberColumns + 2*textColumns]uint64
 	for i := range lengths {
-		lengths[i] = r.uvarint()
+		if i != colRevoked || d.version > oldestVersion {
+			lengths[i] = r.uvarint()
+		}
 	}
 	for i := range d.columns {
 		d.columns[i] = column{reader: reader{rest: r.bytes(lengths[i])}, zeros: lengths[i] == 0}
@@ -117,6 +119,7 @@ func (d *Decoder) readEvent(e *event.Event, mem *arena.Arena) (kinds uint64) {
 	e.ResponseSize = c[colResponseSize].signed()
 	e.TokenIssuedAt = c[colIssued].moment(e.Time)
 	e.TokenExpiresAt = c[colExpires].moment(e.Time)
+	e.TokenRevokedAt = c[colRevoked].moment(e.Time)
 	d.readTexts(e)
 	d.readLists(e, mem)
 	d.readAddress(e)

@@ -89,7 +89,7 @@ func (s *source) event(after int64, hide bool) event.Event {
 	e := event.Event{
 		Time: event.Time(s.number()), Offset: after + int64(s.byte()%3), Index: int32(s.byte()), Status: int32(s.number()),
 		DurationMS: math.Float64frombits(uint64(s.number()) << 2), RequestSize: s.number(), ResponseSize: -s.number(),
-		TokenIssuedAt: event.Time(s.number()), TokenExpiresAt: event.Time(s.number()),
+		TokenIssuedAt: event.Time(s.number()), TokenExpiresAt: event.Time(s.number()), TokenRevokedAt: event.Time(s.byte() % 2),
 	}
 	if s.byte()%2 == 0 {
 		e.DurationMS = float64(s.byte()) / 10

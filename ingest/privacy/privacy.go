@@ -110,6 +110,37 @@ func (f *Filter) appendHash(dst []byte, secret string) []byte {
 	return hex.AppendEncode(dst, f.mac.Sum(f.sum[:0])[:hexLen/2])
 }
 
+// AppendToken appends the pseudonym of a token to dst, as [Filter.Apply] writes it.
+func (f *Filter) AppendToken(dst []byte, token string) []byte {
+	return f.appendHash(append(dst, tokenPrefix...), token)
+}
+
+// ParseToken returns the 128 bits of a token's pseudonym as events and alerts show it; ok is false for any other text.
+func ParseToken(s string) (sum [hexLen / 2]byte, ok bool) {
+	if len(s) != len(tokenPrefix)+hexLen || s[:len(tokenPrefix)] != tokenPrefix {
+		return sum, false
+	}
+	for i := range sum {
+		high, low := hexDigit(s[len(tokenPrefix)+2*i]), hexDigit(s[len(tokenPrefix)+2*i+1])
+		if high > 15 || low > 15 {
+			return [hexLen / 2]byte{}, false
+		}
+		sum[i] = high<<4 | low
+	}
+	return sum, true
+}
+
+// hexDigit returns the value of a digit in lower case, more than 15 for anything else.
+func hexDigit(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 255
+}
+
 // secretWords are the last words of names whose values are secrets.
 var secretWords = []string{
 	"authorization", "cookie", "api_key", "api-key", "apikey", "token", "jwt", "password", "passwd", "secret",

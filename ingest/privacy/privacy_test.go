@@ -38,6 +38,25 @@ func TestPseudonymIsReproducible(t *testing.T) {
 	}
 }
 
+func TestParseToken(t *testing.T) {
+	f := New(Options{Key: []byte("key")})
+	shown := string(f.AppendToken(nil, "jti-1"))
+	e := &event.Event{TokenID: "jti-1"}
+	apply(Options{Key: []byte("key")}, e)
+	if shown != e.TokenID {
+		t.Errorf("%s, but events have %s", shown, e.TokenID)
+	}
+	sum, ok := ParseToken(shown)
+	if !ok || fmt.Sprintf("tok_%x", sum) != shown {
+		t.Errorf("%x %v", sum, ok)
+	}
+	for _, other := range []string{"", "tok_", "jti-1", shown[:35], shown + "0", "sub_" + shown[4:], strings.ToUpper(shown), shown[:35] + "g", shown[:35] + "A"} {
+		if _, ok := ParseToken(other); ok {
+			t.Errorf("%q is read", other)
+		}
+	}
+}
+
 func TestKeyChangesPseudonyms(t *testing.T) {
 	seen := map[string]bool{}
 	for _, key := range []string{"", "a", "b", strings.Repeat("k", 100)} {

@@ -112,7 +112,7 @@ func (c Config) transport() (*http.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	secure, err := c.TLS.load()
+	secure, err := c.TLS.Load()
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,8 @@ func (c Config) transport() (*http.Transport, error) {
 	}, nil
 }
 
-func (t TLS) load() (*tls.Config, error) {
+// Load reads the files that t names.
+func (t TLS) Load() (*tls.Config, error) {
 	config := &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
 	if t.CAFile != "" {
 		pem, err := os.ReadFile(t.CAFile)
