@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -65,7 +66,7 @@ func newAzure(t *testing.T) *azure {
 	return &azure{columns: declared(t), life: 3599}
 }
 
-// declared reads the streams of the shipped template.
+// declared reads the streams of the shipped template, and under the names of the tables, without Custom-, the tables.
 func declared(t *testing.T) map[string]map[string]string {
 	text, err := os.ReadFile("../../deploy/sentinel/template.json")
 	if err != nil {
@@ -75,12 +76,10 @@ func declared(t *testing.T) map[string]map[string]string {
 		Resources []struct {
 			Type       string
 			Properties struct {
-				StreamDeclarations map[string]struct {
-					Columns []struct{ Name, Type string }
-				}
-				Schema struct {
+				StreamDeclarations map[string]struct{ Columns []column }
+				Schema             struct {
 					Name    string
-					Columns []struct{ Name, Type string }
+					Columns []column
 				}
 			}
 		}
@@ -90,12 +89,23 @@ func declared(t *testing.T) map[string]map[string]string {
 	}
 	all := map[string]map[string]string{}
 	for _, r := range template.Resources {
-		for stream, d := range r.Properties.StreamDeclarations {
-			all[stream] = map[string]string{}
-			for _, c := range d.Columns {
-				all[stream][c.Name] = c.Type
-			}
+		if table := r.Properties.Schema; table.Name != "" {
+			all[table.Name] = types(table.Columns)
 		}
+		for stream, d := range r.Properties.StreamDeclarations {
+			all[stream] = types(d.Columns)
+		}
+	}
+	return all
+}
+
+type column struct{ Name, Type string }
+
+// types returns the types by name; tables and streams write one of them differently.
+func types(columns []column) map[string]string {
+	all := map[string]string{}
+	for _, c := range columns {
+		all[c.Name] = strings.ToLower(c.Type)
 	}
 	return all
 }
@@ -295,6 +305,9 @@ func TestTemplate(t *testing.T) {
 	for _, stream := range []string{DefaultConfig().Stream, DefaultConfig().BlindSpotsStream} {
 		if len(streams[stream]) < 10 {
 			t.Errorf("the template declares %d columns of %s", len(streams[stream]), stream)
+		}
+		if table := streams[strings.TrimPrefix(stream, "Custom-")]; !maps.Equal(table, streams[stream]) {
+			t.Errorf("%s and its table differ: %v, %v", stream, streams[stream], table)
 		}
 		for name := range streams[stream] {
 			if len(name) > 45 || reserved.MatchString(name) {
