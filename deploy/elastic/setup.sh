@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prepares Elasticsearch 8 or later, or OpenSearch 2.7 or later, for gatewatch. It may be run again.
+# Prepares Elasticsearch 8 or later, or OpenSearch 2.15 or later, for gatewatch. It may be run again.
 #
 #   ELASTIC_URL=https://elastic.example.com:9200 CURL_OPTIONS='--user elastic' ./setup.sh elasticsearch
 #   ELASTIC_URL=https://search.example.com:9200 CURL_OPTIONS='--user admin' ./setup.sh opensearch
