@@ -33,8 +33,9 @@ func (f Filter) Validate() error {
 }
 
 // Passes reports whether the destination gets the alert. All versions of one alert have one severity, so that what was opened
-// there is closed there.
+// there is closed there. A severity that is not known passes.
 func (f Filter) Passes(a *alert.Alert) bool {
 	severities := alert.Severities()
-	return slices.Index(severities, a.Rule.Severity) >= slices.Index(severities, f.MinSeverity) && slices.Contains(f.States, a.State)
+	low := severities[:max(slices.Index(severities, f.MinSeverity), 0)]
+	return !slices.Contains(low, a.Rule.Severity) && slices.Contains(f.States, a.State)
 }

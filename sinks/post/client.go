@@ -44,6 +44,9 @@ func New(c Config, secrets ...string) (*Client, error) {
 	if err != nil {
 		return nil, errors.New("url is not an address")
 	}
+	for _, secret := range secrets[:len(secrets):len(secrets)] {
+		secrets = append(secrets, url.QueryEscape(secret)) // as forms have it
+	}
 	client := &Client{base: base, gzip: c.Gzip, secrets: secrets, http: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -66,8 +66,10 @@ func notRefused(err error) error {
 func await(ctx context.Context, interval, timeout time.Duration, ask func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
 	var failure error
-	for tick := time.NewTicker(interval); ; {
+	for {
 		done, err := ask(ctx)
 		if done {
 			return nil
