@@ -86,6 +86,8 @@ type sinksConfig struct {
 	Kafka      kafkaSink      `yaml:"kafka"`
 	ClickHouse clickhouseSink `yaml:"clickhouse"`
 
+	HTTP httpSinksConfig `yaml:",inline"`
+
 	named map[string]bool
 }
 
@@ -132,6 +134,7 @@ func defaultConfig() config {
 			File:       fileSink{filesink.DefaultConfig(), sinks.DefaultConfig()},
 			Kafka:      kafkaSink{kafkasink.DefaultConfig(), sinks.DefaultConfig()},
 			ClickHouse: clickhouseSink{clickhouse.DefaultConfig(), clickhouse.DefaultQueue()},
+			HTTP:       defaultHTTPSinks(),
 		},
 		HTTP: httpConfig{Listen: "127.0.0.1:9095"}, Log: logConfig{Level: "info", Format: "text"},
 		ShutdownTimeout: 20 * time.Second,
@@ -202,13 +205,18 @@ func (c *config) validate() error {
 		section("shutdown_timeout", errors.New("must be positive"))
 	}
 	if len(c.Sinks.named) == 0 {
-		section("sinks", errors.New("is empty; name at least one of stdout, file, kafka, clickhouse"))
+		section("sinks", errors.New("is empty; name at least one: stdout, file, kafka, clickhouse, splunk, elastic, …"))
 	}
 	for name, validate := range map[string]func() error{
 		"file": c.Sinks.File.Validate, "kafka": c.Sinks.Kafka.Validate, "clickhouse": c.Sinks.ClickHouse.Validate,
 	} {
 		if c.Sinks.named[name] {
 			section("sinks."+name, validate())
+		}
+	}
+	for _, d := range c.Sinks.HTTP.destinations() {
+		if c.Sinks.named[d.name] {
+			section("sinks."+d.name, d.validate())
 		}
 	}
 	return errors.Join(errs...)
@@ -305,7 +313,10 @@ func child(n ast.Node, key string) ast.Node {
 }
 
 // secretKeys are the options whose value may be {env: NAME} or {file: PATH} instead of text.
-var secretKeys = map[string]bool{"password": true, "privacy_key": true, "token": true, "username": true}
+var secretKeys = map[string]bool{
+	"password": true, "privacy_key": true, "username": true, "token": true, "api_key": true, "client_secret": true,
+	"routing_key": true, "secret": true, "previous_secret": true, "url": true, "proxy": true,
+}
 
 // resolveSecrets replaces {env: NAME} and {file: PATH} by what the environment or the file holds. A secret never comes from
 // the command line, where every user of the machine sees it.

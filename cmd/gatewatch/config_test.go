@@ -24,7 +24,13 @@ func TestExampleNamesEveryOptionWithItsDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	withoutDefault := map[string]bool{"sinks.file.path": true}
+	withoutDefault := map[string]bool{
+		"sinks.file.path": true, "sinks.splunk.url": true, "sinks.splunk.token": true, "sinks.elastic.url": true,
+		"sinks.datadog.api_key": true, "sinks.sentinel.url": true, "sinks.sentinel.rule": true, "sinks.sentinel.tenant_id": true,
+		"sinks.sentinel.client_id": true, "sinks.sentinel.client_secret": true, "sinks.chronicle.project": true,
+		"sinks.chronicle.instance": true, "sinks.chronicle.credentials_file": true, "sinks.webhook.url": true,
+		"sinks.webhook.secret": true, "sinks.pagerduty.routing_key": true, "sinks.slack.url": true,
+	}
 	defaults := defaultConfig()
 	options := 0
 	eachOption(reflect.ValueOf(defaults), reflect.ValueOf(example), "", func(path string, want, got reflect.Value) {
@@ -76,6 +82,10 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{"bad duration", base + "engine: {disorder: fast}\n", "disorder"},
 		{"out of range", base + "engine: {disorder: 5h}\n", "engine: disorder is 5h0m0s"},
 		{"sink without path", "kafka: {topics: [t]}\nsinks: {file: {}}\n", "sinks.file: path is missing"},
+		{"splunk without token", "kafka: {topics: [t]}\nsinks: {splunk: {url: \"https://splunk:8088\"}}\n", "sinks.splunk: token is missing"},
+		{"unknown key of slack", "kafka: {topics: [t]}\nsinks: {slack: {chanel: x}}\n", "chanel"},
+		{"bad duration of splunk", "kafka: {topics: [t]}\nsinks: {splunk: {ack_timeout: long}}\n", "ack_timeout"},
+		{"no switch for verification", "kafka: {topics: [t]}\nsinks: {elastic: {tls: {insecure_skip_verify: true}}}\n", "insecure_skip_verify"},
 		{"secret not set", "kafka: {topics: [t], sasl: {mechanism: PLAIN, username: u, password: {env: NO_SUCH_VARIABLE}}}\nsinks: {stdout: {}}\n", "NO_SUCH_VARIABLE is not set"},
 		{"secret file missing", "kafka: {topics: [t], sasl: {mechanism: PLAIN, username: u, password: {file: /no/such/file}}}\nsinks: {stdout: {}}\n", "/no/such/file"},
 		{"not YAML", "kafka: [\n", "1"},

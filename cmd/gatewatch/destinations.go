@@ -40,5 +40,15 @@ func (c sinksConfig) open(ctx context.Context) ([]sinks.Destination, error) {
 		}
 		add(s, c.ClickHouse.Queue)
 	}
+	for _, d := range c.HTTP.destinations() {
+		if !c.named[d.name] {
+			continue
+		}
+		s, err := d.open()
+		if err != nil {
+			return nil, usagef("sinks.%s: %w", d.name, err)
+		}
+		add(s, d.queue)
+	}
 	return all, nil
 }
