@@ -249,8 +249,8 @@ func TestConfig(t *testing.T) {
 	if err := config("x").Validate(); err != nil {
 		t.Error(err)
 	}
-	bad := Config{Sync: "sometimes", MaxSize: -1, Keep: -1}
-	for _, want := range []string{"path", "sync", "max_size", "keep"} {
+	bad := Config{Format: "cef", Sync: "sometimes", MaxSize: -1, Keep: -1}
+	for _, want := range []string{"path", "format", "sync", "max_size", "keep"} {
 		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}

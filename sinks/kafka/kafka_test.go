@@ -441,8 +441,8 @@ func TestConfig(t *testing.T) {
 	if len(c.Brokers) != 2 || c.SASL.Username != "u" || c.Topic != "misuse" || c.ClientID != DefaultConfig().ClientID {
 		t.Errorf("decoded %+v", c)
 	}
-	err := Config{Partitions: -1, Compression: "rar"}.Validate()
-	for _, want := range []string{"brokers", "topic", "partitions", "max_batch_bytes", `"rar"`} {
+	err := Config{Partitions: -1, Format: "cef", Compression: "rar"}.Validate()
+	for _, want := range []string{"brokers", "topic", "partitions", "max_batch_bytes", `"cef"`, `"rar"`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}
