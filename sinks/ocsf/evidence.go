@@ -133,7 +133,8 @@ func newEndpoint(e alert.Evidence) *endpoint {
 	return &out
 }
 
-// isAddress tells an address from a pseudonym. The schema bounds addresses to 40 characters, so one with a zone is none.
+// isAddress tells an address that the schema accepts from a pseudonym and other text. It bounds them to 40 characters, which
+// a zone or a long way of writing one exceeds.
 func isAddress(text string) bool {
 	ip, err := netip.ParseAddr(text)
 	return err == nil && ip.Zone() == "" && len(text) <= 40

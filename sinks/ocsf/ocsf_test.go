@@ -142,6 +142,12 @@ func TestFields(t *testing.T) {
 		"unmapped.observed.detail.km": 12.5,
 		"unmapped.related.subject.0":  "user-123",
 	})
+	a.Baseline = map[string]any{"places": []string{"GB"}, "usual": "three"}
+	has(t, object(t, a), map[string]any{
+		"anomaly_analyses.0.baselines.0.observation_parameter": "places",
+		"anomaly_analyses.0.baselines.0.observations.0.value":  `["GB"]`,
+		"anomaly_analyses.0.baselines.1.observations.0.value":  "three",
+	})
 	a.Baseline = nil
 	has(t, object(t, a), map[string]any{"finding_info.analytic.type_id": 1., "anomaly_analyses.0.baselines": nil})
 }
@@ -184,6 +190,7 @@ func TestHostile(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	for text, want := range map[string]bool{
 		"81.2.69.142": true, "2001:db8::1": true, "::ffff:81.2.69.142": true, "": false, "ip:5f3c": false, "fe80::1%eth0": false,
+		"0000:0000:0000:0000:0000:ffff:192.168.100.228": false,
 	} {
 		a := sinktest.Alert(1, 1)
 		a.Evidence = a.Evidence[:1]
@@ -213,7 +220,7 @@ func TestAttacks(t *testing.T) {
 func TestObservables(t *testing.T) {
 	a := sinktest.Alert(1, 1)
 	a.Related["source_ip"] = []string{"2001:db8::1", "81.2.69.142", "ip:5f3c"}
-	a.Related["route"] = []string{"/users/{id}/profile"}
+	a.Related["route"], a.Related["session_id"] = []string{"/users/{id}/profile"}, []string{"mobile-app-1"}
 	f := object(t, a)
 	var got []string
 	for _, o := range f["observables"].([]any) {
@@ -229,6 +236,7 @@ func TestObservables(t *testing.T) {
 		"evidences[].actor.session.credential_uid 19 k1:9f",
 		"unmapped.related.country 14 FR",
 		"resources[].name 38 /users/{id}/profile",
+		"unmapped.related.session_id 99 mobile-app-1",
 		"unmapped.related.source_ip 2 81.2.69.142",
 		"unmapped.related.source_ip 48 ip:5f3c",
 	}
@@ -320,6 +328,7 @@ func TestOlderVersion(t *testing.T) {
 func TestSameBytes(t *testing.T) {
 	a := sinktest.Alert(1, 1)
 	a.Related = map[string][]string{"a": {"1"}, "b": {"2"}, "c": {"3"}, "d": {"4"}}
+	a.Baseline = map[string]any{"a": 1, "b": 2, "c": 3, "d": 4}
 	first := write(t, a)
 	for range 20 {
 		if again := write(t, a); !bytes.Equal(first, again) {
