@@ -36,8 +36,8 @@ func defaultHTTPSinks() httpSinksConfig {
 		Datadog:   httpSink[datadog.Config]{datadog.DefaultConfig(), datadog.DefaultQueue()},
 		Sentinel:  httpSink[sentinel.Config]{sentinel.DefaultConfig(), sentinel.DefaultQueue()},
 		Chronicle: httpSink[chronicle.Config]{chronicle.DefaultConfig(), chronicle.DefaultQueue()},
-		Webhook:   httpSink[webhook.Config]{webhook.DefaultConfig(), sinks.DefaultConfig()},
-		PagerDuty: httpSink[pagerduty.Config]{pagerduty.DefaultConfig(), sinks.DefaultConfig()},
+		Webhook:   httpSink[webhook.Config]{webhook.DefaultConfig(), webhook.DefaultQueue()},
+		PagerDuty: httpSink[pagerduty.Config]{pagerduty.DefaultConfig(), pagerduty.DefaultQueue()},
 		Slack:     httpSink[slack.Config]{slack.DefaultConfig(), slack.DefaultQueue()},
 	}
 }

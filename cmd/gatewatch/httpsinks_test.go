@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -120,6 +121,43 @@ func TestDestinationsAreNamedAsInTheFile(t *testing.T) {
 			t.Errorf("%s: %v", d.name, err)
 		case s.Name() != d.name:
 			t.Errorf("%s calls itself %s", d.name, s.Name())
+		}
+	}
+}
+
+var (
+	fenced = regexp.MustCompile("(?ms)^```yaml\n(sinks:.*?)^```")
+	secret = regexp.MustCompile(`\{(env|file): [^}]*\}`)
+)
+
+// TestDocumentedDestinationsAreValid reads what the README and the folders of deploy say to configure.
+func TestDocumentedDestinationsAreValid(t *testing.T) {
+	const value = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" // good for every secret but an address
+	t.Setenv("SOME_SECRET", value)
+	found := map[string]bool{}
+	files, err := filepath.Glob("../../deploy/*/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(files, "../../README.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range fenced.FindAllStringSubmatch(string(text), -1) {
+			yaml := strings.ReplaceAll(block[1], "{env: SLACK_WEBHOOK_URL}", `"https://hooks.slack.com/services/x"`)
+			c, err := parseConfig([]byte("kafka: {topics: [t]}\n" + secret.ReplaceAllString(yaml, "{env: SOME_SECRET}")))
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			for name := range c.Sinks.named {
+				found[name] = true
+			}
+		}
+	}
+	for _, d := range new(httpSinksConfig).destinations() {
+		if !found[d.name] {
+			t.Errorf("nobody says how to configure %s", d.name)
 		}
 	}
 }

@@ -144,6 +144,7 @@ func blindSpotDocument(b *alert.BlindSpot) document {
 	d := newDocument("gatewatch.blind_spots", b.ID, b.Version, b.To, b.EmittedAt)
 	d.put("message", b.Detail)
 	d.put("event.kind", "event")
+	d.put("event.category", []string{"host"})
 	d.put("event.type", []string{"info"})
 	d.put("event.action", string(b.State))
 	d.put("event.reason", string(b.Cause))

@@ -41,7 +41,7 @@ func TestConformance(t *testing.T) {
 		New:     func() sinktest.Handler { return newCluster(t).serve },
 		Refuse:  []sinktest.Reply{{Status: 400}, one(400, "document_parsing_exception", "bad"), one(400, "mapper_parsing_exception", "bad")},
 		Wait:    []sinktest.Reply{one(403, "security_exception", ""), one(404, "index_not_found_exception", ""), one(400, "index_closed_exception", "closed"), {Status: 200, Body: "<html>"}},
-		MaxItem: format.MaxBytes, BlindSpots: true, Deduplicates: true,
+		MaxItem: format.MaxBytes, BlindSpots: true, Deduplicates: true, OneByOne: true,
 		Secrets: []string{strings.TrimPrefix(credentials, "ApiKey ")},
 	})
 }

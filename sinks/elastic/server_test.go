@@ -139,6 +139,8 @@ func (f *cluster) write(s *sinktest.Store, head, body []byte) (operation string,
 	stream := strings.HasPrefix(a.Index, "logs-")
 	key := a.Index + "/" + a.ID
 	switch {
+	case (a.Version > 0) != (a.VersionType == "external"):
+		return operation, problem(400, "illegal_argument_exception", "internal versioning can not be used for optimistic concurrency control")
 	case f.missing && strings.Contains(a.Index, "blind_spots"):
 		return operation, problem(404, "index_not_found_exception", "no such index")
 	case stream && operation != "create":

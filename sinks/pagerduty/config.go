@@ -25,6 +25,13 @@ func DefaultConfig() Config {
 	return c
 }
 
+// DefaultQueue returns small batches: records are sent one by one, and the timeout is that of a batch.
+func DefaultQueue() sinks.Config {
+	c := sinks.DefaultConfig()
+	c.BatchAlerts = 50
+	return c
+}
+
 // Validate reports everything that is wrong with c.
 func (c Config) Validate() error {
 	errs := []error{c.Config.Validate(), c.Filter.Validate()}

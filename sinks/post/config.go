@@ -105,7 +105,8 @@ func (c Config) proxy() (func(*http.Request) (*url.URL, error), error) {
 	return http.ProxyURL(u), nil
 }
 
-// transport reads the files that c names.
+// transport reads the files that c names. It speaks HTTP/1.1: requests come one after the other, and a connection of HTTP/2
+// survives requests that time out, although it may be dead.
 func (c Config) transport() (*http.Transport, error) {
 	proxy, err := c.proxy()
 	if err != nil {
@@ -116,7 +117,7 @@ func (c Config) transport() (*http.Transport, error) {
 		return nil, err
 	}
 	return &http.Transport{
-		Proxy: proxy, TLSClientConfig: secure, TLSHandshakeTimeout: c.DialTimeout, ForceAttemptHTTP2: true,
+		Proxy: proxy, TLSClientConfig: secure, TLSHandshakeTimeout: c.DialTimeout,
 		DialContext:         (&net.Dialer{Timeout: c.DialTimeout}).DialContext,
 		MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, ExpectContinueTimeout: time.Second,
 	}, nil
@@ -135,11 +136,19 @@ func (t TLS) load() (*tls.Config, error) {
 		}
 	}
 	if t.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read client certificate: %w", err)
+		if _, err := t.certificate(nil); err != nil {
+			return nil, err
 		}
-		config.Certificates = []tls.Certificate{cert}
+		config.GetClientCertificate = t.certificate
 	}
 	return config, nil
+}
+
+// certificate reads the client certificate, for each connection again: it may have been renewed.
+func (t TLS) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read client certificate: %w", err)
+	}
+	return &cert, nil
 }

@@ -3,10 +3,12 @@ package post
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -158,10 +161,11 @@ func TestExcerptIsShortAndClean(t *testing.T) {
 }
 
 // serve returns a client of a server behind TLS.
-func serve(t *testing.T, config *tls.Config, h http.HandlerFunc) *Client {
+func serve(t *testing.T, set func(*httptest.Server), h http.HandlerFunc) *Client {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
-	s.TLS = config
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	set(s)
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	c := DefaultConfig()
@@ -179,11 +183,107 @@ func serve(t *testing.T, config *tls.Config, h http.HandlerFunc) *Client {
 
 func TestOldTLSIsNotSpoken(t *testing.T) {
 	ok := func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }
-	if answer, err := serve(t, &tls.Config{MaxVersion: tls.VersionTLS12}, ok).Post(t.Context(), Request{}); err != nil || answer.Status != 200 {
-		t.Errorf("TLS 1.2: %v", err)
+	for version, spoken := range map[uint16]bool{tls.VersionTLS13: true, tls.VersionTLS12: true, tls.VersionTLS11: false} {
+		client := serve(t, func(s *httptest.Server) {
+			s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version}
+		}, ok)
+		if _, err := client.Post(t.Context(), Request{}); (err == nil) != spoken {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
 	}
-	if _, err := serve(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, ok).Post(t.Context(), Request{}); err == nil {
-		t.Error("TLS 1.1 is spoken")
+}
+
+// The server lets only the certificate of its own in, which is enough to see that one is shown.
+func TestClientCertificate(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	dir := t.TempDir()
+	key, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: s.Certificate().Raw}, "key.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := DefaultConfig()
+	c.URL, c.Proxy, c.TLS.CAFile = s.URL, "-", filepath.Join(dir, "cert.pem")
+	for _, certificate := range []string{"", "cert.pem"} {
+		if certificate != "" {
+			c.TLS.CertFile, c.TLS.KeyFile = filepath.Join(dir, certificate), filepath.Join(dir, "key.pem")
+		}
+		client, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Post(t.Context(), Request{}); (err == nil) != (certificate != "") {
+			t.Errorf("with certificate %q: %v", certificate, err)
+		}
+	}
+	c.TLS.KeyFile = filepath.Join(dir, "none.pem")
+	if _, err := New(c); err == nil || !strings.Contains(err.Error(), "client certificate") {
+		t.Errorf("without a key: %v", err)
+	}
+}
+
+// A connection over which an answer failed to come is not used again.
+func TestSilentConnectionIsLeft(t *testing.T) {
+	var opened atomic.Int32
+	silent := make(chan struct{})
+	client := serve(t, func(s *httptest.Server) {
+		s.EnableHTTP2 = true
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				opened.Add(1)
+			}
+		}
+	}, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/silent" {
+			<-silent
+		}
+	})
+	for _, path := range []string{"/", "/", "/silent", "/", "/"} {
+		patience := 30 * time.Second
+		if path == "/silent" {
+			patience = 20 * time.Millisecond
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		if _, err := client.Post(ctx, Request{Path: path}); (err != nil) != (path == "/silent") {
+			t.Errorf("%s: %v", path, err)
+		}
+		cancel()
+	}
+	close(silent)
+	if n := opened.Load(); n != 2 {
+		t.Errorf("%d connections, want 2", n)
+	}
+}
+
+func TestProxyOfTheEnvironment(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+	t.Setenv("NO_PROXY", "inside.example.com")
+	config := DefaultConfig()
+	transport, err := config.transport()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]string{"outside.example.com": "http://proxy.example.com:3128", "inside.example.com": ""} {
+		u, err := transport.Proxy(&http.Request{URL: &url.URL{Scheme: "https", Host: host}})
+		got := ""
+		if u != nil {
+			got = u.String()
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: proxy %q, want %q; %v", host, got, want, err)
+		}
+	}
+	config.Proxy = "-"
+	if transport, err = config.transport(); err != nil || transport.Proxy != nil {
+		t.Error("there is a proxy although none is wanted")
 	}
 }
 

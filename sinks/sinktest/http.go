@@ -4,12 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"net/http"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/sinks"
@@ -30,6 +29,7 @@ type HTTP struct {
 	Wait   []Reply // those that an operator has to repair: nothing is refused meanwhile
 	Refuse []Reply // those after which one record is never sent again
 
+	OneByOne     bool // the destination judges each record: a refusal of a whole request is not tried
 	MaxItem      int  // bytes of one record beyond which the destination takes none; 0: the sink cuts
 	BlindSpots   bool // the sink takes blind spots
 	Excerpt      bool // as in [Target]
@@ -53,6 +53,7 @@ func RunHTTP(t *testing.T, h HTTP) {
 		"uses the proxy":                        usesProxy,
 		"follows no redirect":                   followsNoRedirect,
 		"stops while the destination is silent": stopsWhileSilent,
+		"a bad record harms only itself":        badRecordHarmsOnlyItself,
 		"a huge alert harms only itself":        hugeAlert,
 	} {
 		t.Run(name, func(t *testing.T) { run(t, h) })
@@ -215,6 +216,28 @@ func refusesForGood(t *testing.T, h HTTP) {
 				t.Errorf("dead letters: %+v", d.letters)
 			}
 		})
+	}
+}
+
+// badRecordHarmsOnlyItself is for destinations that take a request as a whole or not at all.
+func badRecordHarmsOnlyItself(t *testing.T, h HTTP) {
+	if h.OneByOne {
+		t.Skip("this destination judges records one by one")
+	}
+	s := newServer(t, h)
+	s.poison, s.refusal = Alert(13, 1).ID, h.Refuse[0]
+	var batch []*alert.Alert
+	for i := range 20 {
+		batch = append(batch, Alert(i, 1))
+	}
+	sink := h.Open(t, s.endpoint)
+	defer sink.Close(t.Context())
+	partial, ok := errors.AsType[*sinks.PartialError](sink.Deliver(limit(t, patience), batch))
+	if !ok || len(partial.Refused) != 1 || partial.Refused[0].Index != 13 || len(partial.Retry) > 0 {
+		t.Errorf("%+v", partial)
+	}
+	if got, want := s.alerts(), slices.Delete(slices.Clone(batch), 13, 14); len(got) != len(want) || !slices.Equal(keys(got), keys(want)) {
+		t.Errorf("%d alerts arrived: %v", len(got), keys(got))
 	}
 }
 

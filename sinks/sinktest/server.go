@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +57,8 @@ type server struct {
 	faults   []fault // for the requests to come, one each; used up from the front
 	requests int
 	refused  []string // answers of the fake that were no success
+	poison   string   // id of an alert whose requests are refused as a whole
+	refusal  Reply    // for them
 }
 
 // fault is what goes wrong with one request.
@@ -92,7 +95,11 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	f := s.next(r)
 	reply := f.reply
 	if reply.Status == 0 {
+		before := len(s.store.Alerts)
 		reply = s.handle(&s.store, r, body)
+		if poisoned := func(a *alert.Alert) bool { return a.ID == s.poison }; slices.ContainsFunc(s.store.Alerts[before:], poisoned) {
+			s.store.Alerts, reply = s.store.Alerts[:before], s.refusal
+		}
 		if reply.Status/100 != 2 {
 			s.refused = append(s.refused, fmt.Sprintf("%s: %d %s", r.URL.Path, reply.Status, reply.Body))
 		}

@@ -111,7 +111,7 @@ func keepsOrder(t *testing.T, target Target) {
 }
 
 func takesLargeBatches(t *testing.T, target Target) {
-	batch := make([]*alert.Alert, 1000)
+	batch := make([]*alert.Alert, 1200)
 	for i := range batch {
 		batch[i] = Alert(i, 1)
 	}

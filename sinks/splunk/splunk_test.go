@@ -208,6 +208,25 @@ func TestTokenWithoutAcknowledgement(t *testing.T) {
 	}
 }
 
+// What is taken while acknowledgement has just been switched off comes again once; then everything waits.
+func TestTokenLosesAcknowledgement(t *testing.T) {
+	f := &collector{acks: true, asked: map[int]int{}}
+	s, store := serve(t, f, true)
+	if err := s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	f.acks = false
+	for range 3 {
+		err := s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(2, 1)})
+		if partial, ok := errors.AsType[*sinks.PartialError](err); !ok || len(partial.Retry) != 1 {
+			t.Errorf("the error is %v", err)
+		}
+	}
+	if len(store.Alerts) != 2 {
+		t.Errorf("%d alerts arrived, want 2", len(store.Alerts))
+	}
+}
+
 func TestAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin, asked := time.Now(), 0

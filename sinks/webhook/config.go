@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gatewatch/gatewatch/sinks"
 	"github.com/gatewatch/gatewatch/sinks/ocsf"
 	"github.com/gatewatch/gatewatch/sinks/post"
 )
@@ -28,6 +29,13 @@ type Config struct {
 func DefaultConfig() Config {
 	c := Config{Config: post.DefaultConfig(), BlindSpots: true, Format: ocsf.JSON}
 	c.Gzip = false
+	return c
+}
+
+// DefaultQueue returns small batches: records are sent one by one, and the timeout is that of a batch.
+func DefaultQueue() sinks.Config {
+	c := sinks.DefaultConfig()
+	c.BatchAlerts = 50
 	return c
 }
 
