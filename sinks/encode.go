@@ -11,7 +11,7 @@ import (
 // WriteJSON appends the JSON form of an alert and a newline to buf. On an error buf is as it was. Characters that matter
 // to HTML are left as they are: alerts are read in terminals and SIEMs.
 func WriteJSON(buf *bytes.Buffer, a *alert.Alert) error {
-	if err := writeLine(buf, a); err != nil {
+	if err := WriteLine(buf, a); err != nil {
 		return fmt.Errorf("encode alert %s version %d: %w", a.ID, a.Version, err)
 	}
 	return nil
@@ -19,13 +19,14 @@ func WriteJSON(buf *bytes.Buffer, a *alert.Alert) error {
 
 // WriteBlindSpot is to a blind spot what WriteJSON is to an alert.
 func WriteBlindSpot(buf *bytes.Buffer, b *alert.BlindSpot) error {
-	if err := writeLine(buf, b); err != nil {
+	if err := WriteLine(buf, b); err != nil {
 		return fmt.Errorf("encode blind spot %s version %d: %w", b.ID, b.Version, err)
 	}
 	return nil
 }
 
-func writeLine(buf *bytes.Buffer, v any) error {
+// WriteLine appends the JSON form of any value and a newline to buf. On an error buf is as it was.
+func WriteLine(buf *bytes.Buffer, v any) error {
 	start := buf.Len()
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)
@@ -38,15 +39,16 @@ func writeLine(buf *bytes.Buffer, v any) error {
 
 // WriteLines appends a batch to buf as JSON lines and reports those that have no JSON form (numbers that are not finite).
 func WriteLines(buf *bytes.Buffer, batch []*alert.Alert) []Refusal {
-	return writeLines(buf, batch, WriteJSON)
+	return WriteEach(buf, batch, WriteJSON)
 }
 
 // WriteBlindSpotLines is to blind spots what WriteLines is to alerts.
 func WriteBlindSpotLines(buf *bytes.Buffer, batch []*alert.BlindSpot) []Refusal {
-	return writeLines(buf, batch, WriteBlindSpot)
+	return WriteEach(buf, batch, WriteBlindSpot)
 }
 
-func writeLines[T any](buf *bytes.Buffer, batch []T, write func(*bytes.Buffer, T) error) (refused []Refusal) {
+// WriteEach appends a batch to buf by write and reports those that have no such form.
+func WriteEach[T any](buf *bytes.Buffer, batch []T, write func(*bytes.Buffer, T) error) (refused []Refusal) {
 	for i, v := range batch {
 		if err := write(buf, v); err != nil {
 			refused = append(refused, Refusal{Index: i, Err: err})

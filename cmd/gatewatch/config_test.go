@@ -81,6 +81,7 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{"unknown sink", "kafka: {topics: [t]}\nsinks: {splonk: {}}\n", "splonk"},
 		{"bad duration", base + "engine: {disorder: fast}\n", "disorder"},
 		{"out of range", base + "engine: {disorder: 5h}\n", "engine: disorder is 5h0m0s"},
+		{"unknown format of a file", "kafka: {topics: [t]}\nsinks: {file: {path: a, format: cef}}\n", `sinks.file: format is "cef", must be "json" or "ocsf"`},
 		{"sink without path", "kafka: {topics: [t]}\nsinks: {file: {}}\n", "sinks.file: path is missing"},
 		{"splunk without token", "kafka: {topics: [t]}\nsinks: {splunk: {url: \"https://splunk:8088\"}}\n", "sinks.splunk: token is missing"},
 		{"unknown key of slack", "kafka: {topics: [t]}\nsinks: {slack: {chanel: x}}\n", "chanel"},

@@ -34,8 +34,11 @@ class Receiver(BaseHTTPRequestHandler):
         if status == 204 and self.headers["webhook-id"] not in seen:
             seen.add(self.headers["webhook-id"])
             event = json.loads(body)
-            data = event["data"]
-            print(event["type"], data.get("summary") or data.get("detail"), flush=True)
+            if "class_uid" in event:  # format: ocsf
+                print(event["type_name"], event.get("message"), flush=True)
+            else:
+                data = event["data"]
+                print(event["type"], data.get("summary") or data.get("detail"), flush=True)
         self.send_response(status)
         self.end_headers()
 

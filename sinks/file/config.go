@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/gatewatch/gatewatch/sinks/ocsf"
 )
 
 // Config says where alerts are written and when a file is done.
@@ -13,6 +15,9 @@ type Config struct {
 
 	// BlindSpotsPath is the file of blind spots; "": -blind-spots before the extension of Path; "-": they are not written.
 	BlindSpotsPath string `yaml:"blind_spots_path"`
+
+	// Format is that of the alerts. Blind spots are always in gatewatch's own.
+	Format ocsf.Format `yaml:"format"` // json: gatewatch's own; ocsf: Detection Findings
 
 	Sync    string `yaml:"sync"`     // batch: a delivery ends on disk; never: the operating system decides
 	MaxSize int64  `yaml:"max_size"` // bytes after which a new file begins; 0: never
@@ -26,7 +31,7 @@ const (
 )
 
 // DefaultConfig returns a configuration that lacks the path only.
-func DefaultConfig() Config { return Config{Sync: SyncBatch, MaxSize: 256 << 20} }
+func DefaultConfig() Config { return Config{Format: ocsf.JSON, Sync: SyncBatch, MaxSize: 256 << 20} }
 
 // Validate reports everything that is wrong with c.
 func (c Config) Validate() error {
@@ -37,6 +42,7 @@ func (c Config) Validate() error {
 	if c.Path != "" && c.BlindSpotsPath == c.Path {
 		errs = append(errs, errors.New("blind_spots_path must not be the path of the alerts"))
 	}
+	errs = append(errs, c.Format.Validate())
 	if c.Sync != SyncBatch && c.Sync != SyncNever {
 		errs = append(errs, fmt.Errorf("sync is %q, must be %q or %q", c.Sync, SyncBatch, SyncNever))
 	}

@@ -1,4 +1,5 @@
-// Package file appends alerts as JSON lines to a file, and blind spots to another beside it.
+// Package file appends alerts as JSON lines to a file, as they are or as OCSF Detection Findings, and blind spots to another
+// beside it.
 //
 // A file is opened when its first line arrives and opened anew when somebody has moved or deleted it, so that logrotate
 // works with or without a signal. Its own rotation by size renames the full file to <path>.<time>.
@@ -12,10 +13,12 @@ import (
 
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/sinks"
+	"github.com/gatewatch/gatewatch/sinks/ocsf"
 )
 
 // Sink appends to two files.
 type Sink struct {
+	format     ocsf.Format
 	alerts     *lines
 	blindSpots *lines // nil: they are not written
 	buf        bytes.Buffer
@@ -23,7 +26,7 @@ type Sink struct {
 
 // New returns a sink for a valid configuration.
 func New(c Config) *Sink {
-	s := &Sink{alerts: &lines{config: c}}
+	s := &Sink{format: c.Format, alerts: &lines{config: c}}
 	if path := c.blindSpotsPath(); path != "" {
 		c.Path = path
 		s.blindSpots = &lines{config: c}
@@ -50,7 +53,7 @@ func (s *Sink) Check(context.Context) error { return s.alerts.prepare(0) }
 // torn lines nor duplicates.
 func (s *Sink) Deliver(_ context.Context, batch []*alert.Alert) error {
 	s.buf.Reset()
-	refused := sinks.WriteLines(&s.buf, batch)
+	refused := sinks.WriteEach(&s.buf, batch, s.format.Write)
 	if err := s.alerts.append(s.buf.Bytes()); err != nil {
 		return err // a further attempt finds the refused ones again
 	}

@@ -9,12 +9,21 @@ import (
 
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/sinks"
+	"github.com/gatewatch/gatewatch/sinks/ocsf"
+	"github.com/gatewatch/gatewatch/sinks/ocsf/ocsftest"
 	"github.com/gatewatch/gatewatch/sinks/sinktest"
 )
 
-func TestConformance(t *testing.T) {
+func TestConformance(t *testing.T) { conform(t, ocsf.JSON, read) }
+
+func TestConformanceOfFindings(t *testing.T) { conform(t, ocsf.OCSF, readFindings) }
+
+func conform(t *testing.T, format ocsf.Format, read func(*testing.T, string) []*alert.Alert) {
+	t.Helper()
 	sinktest.Run(t, func(t *testing.T) sinktest.Target {
 		c := config(filepath.Join(t.TempDir(), "d", "alerts.jsonl"))
+		c.Format = format
+		must(t, c.Validate())
 		dir := filepath.Dir(c.Path)
 		must(t, os.Mkdir(dir, 0o700))
 		return sinktest.Target{
@@ -53,6 +62,17 @@ func must(t *testing.T, err error) {
 func read(t *testing.T, path string) []*alert.Alert {
 	t.Helper()
 	return readLines[alert.Alert](t, path)
+}
+
+// readFindings returns the alerts that the findings of a file stand for.
+func readFindings(t *testing.T, path string) (all []*alert.Alert) {
+	t.Helper()
+	for _, line := range readLines[json.RawMessage](t, path) {
+		a, err := ocsftest.Read(*line)
+		must(t, err)
+		all = append(all, a)
+	}
+	return all
 }
 
 // readLines returns what a file holds; lines that have another form fail the test.
@@ -229,8 +249,8 @@ func TestConfig(t *testing.T) {
 	if err := config("x").Validate(); err != nil {
 		t.Error(err)
 	}
-	bad := Config{Sync: "sometimes", MaxSize: -1, Keep: -1}
-	for _, want := range []string{"path", "sync", "max_size", "keep"} {
+	bad := Config{Format: "cef", Sync: "sometimes", MaxSize: -1, Keep: -1}
+	for _, want := range []string{"path", "format", "sync", "max_size", "keep"} {
 		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}

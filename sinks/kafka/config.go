@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
+	"github.com/gatewatch/gatewatch/sinks/ocsf"
 	kafka "github.com/segmentio/kafka-go"
 )
 
@@ -18,6 +19,9 @@ type Config struct {
 
 	// BlindSpotsTopic takes the blind spots; "": the name of Topic and -blind-spots; "-": they are not produced.
 	BlindSpotsTopic string `yaml:"blind_spots_topic"`
+
+	// Format is that of the alerts. Blind spots are always in gatewatch's own.
+	Format ocsf.Format `yaml:"format"` // json: gatewatch's own; ocsf: Detection Findings
 
 	// Partitions of a topic when it is missing and has to be created, with the replication of the cluster's default; 0:
 	// it is never created.
@@ -37,7 +41,7 @@ var compressions = map[string]kafka.Compression{
 // DefaultConfig fits the defaults of Apache Kafka.
 func DefaultConfig() Config {
 	return Config{
-		Config: connection.DefaultConfig(), Topic: "gatewatch-alerts", MaxBatchBytes: 1_000_000, Compression: "zstd",
+		Config: connection.DefaultConfig(), Topic: "gatewatch-alerts", Format: ocsf.JSON, MaxBatchBytes: 1_000_000, Compression: "zstd",
 	}
 }
 
@@ -50,6 +54,7 @@ func (c Config) Validate() error {
 	if c.Topic != "" && c.BlindSpotsTopic == c.Topic {
 		errs = append(errs, errors.New("blind_spots_topic must not be the topic of the alerts"))
 	}
+	errs = append(errs, c.Format.Validate())
 	if c.Partitions < 0 {
 		errs = append(errs, fmt.Errorf("partitions is %d, must not be negative", c.Partitions))
 	}

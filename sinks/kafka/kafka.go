@@ -1,7 +1,7 @@
 // Package kafka produces alerts to a Kafka topic, and blind spots to another.
 //
 // The key of a record is the id of the alert or blind spot, hashed as the Java client does, so that all its versions are in
-// one partition, in order. The value is the JSON form. Delivery is at least once: when an answer of the broker is
+// one partition, in order. The value is the JSON form or, of alerts, an OCSF Detection Finding; the header schema says which. Delivery is at least once: when an answer of the broker is
 // lost, a record comes again with equal id and version.
 package kafka
 
@@ -48,7 +48,7 @@ func (s *Sink) Check(ctx context.Context) error {
 
 // Deliver implements [sinks.Sink]. Partitions are written at the same time and may succeed or fail one by one.
 func (s *Sink) Deliver(ctx context.Context, batch []*alert.Alert) error {
-	records, refused := encode(batch, s.config.MaxBatchBytes, alertRecord)
+	records, refused := encode(batch, s.config.MaxBatchBytes, s.alertRecord)
 	return s.deliver(ctx, s.config.Topic, records, refused)
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/ingest/kafka/connection"
 	"github.com/gatewatch/gatewatch/sinks"
+	"github.com/gatewatch/gatewatch/sinks/ocsf"
+	"github.com/gatewatch/gatewatch/sinks/ocsf/ocsftest"
 	"github.com/gatewatch/gatewatch/sinks/sinktest"
 	"github.com/goccy/go-yaml"
 	kafka "github.com/segmentio/kafka-go"
@@ -121,6 +123,20 @@ func (b *broker) alerts(t *testing.T) (all []*alert.Alert) {
 	return all
 }
 
+// findings returns the alerts that findings stand for.
+func (b *broker) findings(t *testing.T) (all []*alert.Alert) {
+	t.Helper()
+	for _, r := range b.records(t, topic) {
+		a, err := ocsftest.Read(r.Value)
+		must(t, err)
+		if string(r.Key) != a.ID || string(r.Headers[1].Value) != "ocsf.detection_finding/1.8.0" {
+			t.Errorf("record with key %s and headers %v", r.Key, r.Headers)
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
 func (b *broker) blindSpots(t *testing.T) (all []*alert.BlindSpot) {
 	t.Helper()
 	for _, r := range b.records(t, blindness) {
@@ -148,6 +164,20 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestConformanceOfFindings(t *testing.T) {
+	sinktest.Run(t, func(t *testing.T) sinktest.Target {
+		b := newBroker(t, kfake.SeedTopics(2, topic, blindness))
+		c := b.config()
+		c.Format = ocsf.OCSF
+		return sinktest.Target{
+			Open:     func(t *testing.T) sinks.Sink { return open(t, c) },
+			Received: b.findings, BlindSpots: b.blindSpots,
+			Down: b.become(down),
+			Hang: b.become(hanging),
+		}
+	})
 }
 
 // With credentials, which must show nowhere.
@@ -411,8 +441,8 @@ func TestConfig(t *testing.T) {
 	if len(c.Brokers) != 2 || c.SASL.Username != "u" || c.Topic != "misuse" || c.ClientID != DefaultConfig().ClientID {
 		t.Errorf("decoded %+v", c)
 	}
-	err := Config{Partitions: -1, Compression: "rar"}.Validate()
-	for _, want := range []string{"brokers", "topic", "partitions", "max_batch_bytes", `"rar"`} {
+	err := Config{Partitions: -1, Format: "cef", Compression: "rar"}.Validate()
+	for _, want := range []string{"brokers", "topic", "partitions", "max_batch_bytes", `"cef"`, `"rar"`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}

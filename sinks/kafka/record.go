@@ -48,10 +48,10 @@ func encode[T any](batch []T, maxBytes int, of func(T) (record, error)) (records
 	return records, refused
 }
 
-func alertRecord(a *alert.Alert) (record, error) {
+func (s *Sink) alertRecord(a *alert.Alert) (record, error) {
 	var value bytes.Buffer
-	err := sinks.WriteJSON(&value, a)
-	return newRecord(a.ID, value.Bytes(), "gatewatch.alert/"+strconv.Itoa(a.Schema), a.EmittedAt), err
+	err := s.config.Format.Write(&value, a)
+	return newRecord(a.ID, value.Bytes(), s.config.Format.Schema(a), a.EmittedAt), err
 }
 
 func blindSpotRecord(b *alert.BlindSpot) (record, error) {

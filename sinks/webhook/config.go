@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gatewatch/gatewatch/sinks"
+	"github.com/gatewatch/gatewatch/sinks/ocsf"
 	"github.com/gatewatch/gatewatch/sinks/post"
 )
 
@@ -18,13 +19,15 @@ type Config struct {
 	Secret         string `yaml:"secret"`
 	PreviousSecret string `yaml:"previous_secret"`
 
-	Token      string `yaml:"token"` // sent as Authorization: Bearer; empty: none
-	BlindSpots bool   `yaml:"blind_spots"`
+	Token      string `yaml:"token"`       // sent as Authorization: Bearer; empty: none
+	BlindSpots bool   `yaml:"blind_spots"` // not with ocsf: they are no findings
+
+	Format ocsf.Format `yaml:"format"` // json: type, timestamp and data; ocsf: Detection Findings
 }
 
 // DefaultConfig returns a configuration that lacks address and secret. Receivers seldom expect compression.
 func DefaultConfig() Config {
-	c := Config{Config: post.DefaultConfig(), BlindSpots: true}
+	c := Config{Config: post.DefaultConfig(), BlindSpots: true, Format: ocsf.JSON}
 	c.Gzip = false
 	return c
 }
@@ -39,6 +42,7 @@ func DefaultQueue() sinks.Config {
 // Validate reports everything that is wrong with c.
 func (c Config) Validate() error {
 	errs := []error{c.Config.Validate()}
+	errs = append(errs, c.Format.Validate())
 	if c.Secret == "" {
 		errs = append(errs, errors.New("secret is missing; make one: echo whsec_$(openssl rand -base64 32)"))
 	}

@@ -1,10 +1,14 @@
 // Package webhook calls an address of the user's own for each alert and blind spot, as the specification Standard Webhooks
 // 1.0.0 (standardwebhooks.com) says: JSON with type, timestamp and data, signed with HMAC-SHA256.
 //
+// With the format ocsf the body is an OCSF Detection Finding without an envelope, and no blind spots are sent: a receiver of
+// findings would refuse them.
+//
 // The header webhook-id is ID.VERSION and repeats when an answer was lost, which is what a receiver deduplicates on.
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -16,6 +20,7 @@ import (
 
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/sinks"
+	"github.com/gatewatch/gatewatch/sinks/ocsf"
 	"github.com/gatewatch/gatewatch/sinks/post"
 )
 
@@ -30,6 +35,7 @@ type Sink struct {
 	keys       [][]byte // the newest first
 	token      string
 	blindSpots bool
+	format     ocsf.Format
 }
 
 // New returns a sink for a valid configuration.
@@ -39,7 +45,7 @@ func New(c Config) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up webhook sink: %w", err)
 	}
-	s := &Sink{client: client, token: c.Token, blindSpots: c.BlindSpots}
+	s := &Sink{client: client, token: c.Token, blindSpots: c.BlindSpots && c.Format != ocsf.OCSF, format: c.Format}
 	for _, secret := range []string{c.Secret, c.PreviousSecret} {
 		k, err := key(secret)
 		if err != nil {
@@ -64,13 +70,20 @@ type event struct {
 
 // Deliver implements [sinks.Sink].
 func (s *Sink) Deliver(ctx context.Context, batch []*alert.Alert) error {
-	items, refused := post.Encode(batch, format, func(a *alert.Alert) ([]byte, error) {
-		return post.JSON(event{"alert." + string(a.State), a.DetectedAt, a})
-	})
+	items, refused := post.Encode(batch, format, s.encode)
 	return post.Deliver(ctx, items, refused, format, func(ctx context.Context, items []post.Item) error {
 		a := batch[items[0].Index]
 		return s.call(ctx, a.ID, a.Version, items[0].Data)
 	})
+}
+
+func (s *Sink) encode(a *alert.Alert) ([]byte, error) {
+	if s.format != ocsf.OCSF {
+		return post.JSON(event{"alert." + string(a.State), a.DetectedAt, a})
+	}
+	var body bytes.Buffer
+	err := ocsf.Write(&body, a)
+	return bytes.TrimSuffix(body.Bytes(), []byte("\n")), err
 }
 
 // DeliverBlindSpots implements [sinks.BlindSpotSink].

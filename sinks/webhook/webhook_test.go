@@ -6,7 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +18,8 @@ import (
 
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/sinks"
+	"github.com/gatewatch/gatewatch/sinks/ocsf"
+	"github.com/gatewatch/gatewatch/sinks/ocsf/ocsftest"
 	"github.com/gatewatch/gatewatch/sinks/sinktest"
 )
 
@@ -25,11 +30,20 @@ const (
 )
 
 func TestConformance(t *testing.T) {
+	conform(t, ocsf.JSON, sinktest.HTTP{New: func() sinktest.Handler { return newReceiver(takeEvent).serve }, BlindSpots: true})
+}
+
+func TestConformanceOfFindings(t *testing.T) {
+	conform(t, ocsf.OCSF, sinktest.HTTP{New: func() sinktest.Handler { return newReceiver(takeFinding).serve }})
+}
+
+func conform(t *testing.T, form ocsf.Format, h sinktest.HTTP) {
+	t.Helper()
 	sinktest.RunHTTP(t, sinktest.HTTP{
 		Open: func(t *testing.T, e sinktest.Endpoint) sinks.Sink {
 			c := DefaultConfig()
 			c.URL, c.TLS.CAFile, c.Proxy = e.URL+"/hooks/path-7c6e?key=query-91ab", e.CAFile, e.Proxy
-			c.Secret, c.PreviousSecret, c.Token = secret, older, token
+			c.Secret, c.PreviousSecret, c.Token, c.Format = secret, older, token, form
 			if err := c.Validate(); err != nil {
 				t.Fatal(err)
 			}
@@ -37,19 +51,29 @@ func TestConformance(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if !h.BlindSpots {
+				return struct{ sinks.Sink }{s} // the suite would wait for blind spots
+			}
 			return s
 		},
-		New:        func() sinktest.Handler { return (&receiver{seen: map[string]bool{}}).serve },
+		New:        h.New,
 		Refuse:     []sinktest.Reply{{Status: 400}, {Status: 422}},
 		Wait:       []sinktest.Reply{{Status: 410}},
 		MaxItem:    format.MaxBytes,
-		BlindSpots: true, Deduplicates: true,
+		BlindSpots: h.BlindSpots, Deduplicates: true,
 		Secrets: []string{secret, strings.TrimPrefix(secret, prefix), older, token, "path-7c6e", "query-91ab"},
 	})
 }
 
 // receiver does what Standard Webhooks asks of one: it verifies, and takes each id once.
-type receiver struct{ seen map[string]bool }
+type receiver struct {
+	seen map[string]bool
+	take func(s *sinktest.Store, id string, body []byte) error
+}
+
+func newReceiver(take func(*sinktest.Store, string, []byte) error) *receiver {
+	return &receiver{map[string]bool{}, take}
+}
 
 func (f *receiver) serve(s *sinktest.Store, r *http.Request, body []byte) sinktest.Reply {
 	switch {
@@ -64,22 +88,29 @@ func (f *receiver) serve(s *sinktest.Store, r *http.Request, body []byte) sinkte
 	if f.seen[id] {
 		return sinktest.Reply{Status: 204}
 	}
-	var e struct {
-		Type      string          `json:"type"`
-		Timestamp time.Time       `json:"timestamp"`
-		Data      json.RawMessage `json:"data"`
-	}
-	if err := strict(body, &e); err != nil || e.Timestamp.IsZero() {
-		return sinktest.Reply{Status: 400, Body: "bad event"}
-	}
-	if err := take(s, id, e.Type, e.Data); err != nil {
+	if err := f.take(s, id, body); err != nil {
 		return sinktest.Reply{Status: 400, Body: err.Error()}
 	}
 	f.seen[id] = true
 	return sinktest.Reply{Status: 204}
 }
 
-func take(s *sinktest.Store, id, kind string, data []byte) error {
+func takeEvent(s *sinktest.Store, _ string, body []byte) error {
+	var e struct {
+		Type      string          `json:"type"`
+		Timestamp time.Time       `json:"timestamp"`
+		Data      json.RawMessage `json:"data"`
+	}
+	if err := strict(body, &e); err != nil {
+		return err
+	}
+	if e.Timestamp.IsZero() {
+		return errors.New("no timestamp")
+	}
+	return takeData(s, e.Type, e.Data)
+}
+
+func takeData(s *sinktest.Store, kind string, data []byte) error {
 	if strings.HasPrefix(kind, "alert.") {
 		a := &alert.Alert{}
 		s.Alerts = append(s.Alerts, a)
@@ -88,6 +119,38 @@ func take(s *sinktest.Store, id, kind string, data []byte) error {
 	b := &alert.BlindSpot{}
 	s.BlindSpots = append(s.BlindSpots, b)
 	return strict(data, b)
+}
+
+func TestNoBlindSpotsAmongFindings(t *testing.T) {
+	calls := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { calls++ }))
+	defer server.Close()
+	for form, want := range map[ocsf.Format]int{ocsf.JSON: 1, ocsf.OCSF: 0} {
+		c := DefaultConfig()
+		c.URL, c.Secret, c.Format, calls = server.URL, secret, form, 0
+		s, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.DeliverBlindSpots(t.Context(), []*alert.BlindSpot{sinktest.BlindSpot(1, 1)}); err != nil {
+			t.Error(err)
+		}
+		if calls != want {
+			t.Errorf("%s: %d calls, want %d", form, calls, want)
+		}
+	}
+}
+
+func takeFinding(s *sinktest.Store, id string, body []byte) error {
+	a, err := ocsftest.Read(body)
+	if err != nil {
+		return err
+	}
+	if want := a.ID + "." + strconv.Itoa(a.Version); id != want {
+		return fmt.Errorf("webhook-id %s, want %s", id, want)
+	}
+	s.Alerts = append(s.Alerts, a)
+	return nil
 }
 
 func strict(text []byte, v any) error {
@@ -125,12 +188,12 @@ func TestConfig(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Error(err)
 	}
-	c.URL, c.Secret, c.PreviousSecret = "https://example.com/hook#here", "hunter2hunter2", "whsec_c2hvcnQ="
+	c.URL, c.Secret, c.PreviousSecret, c.Format = "https://example.com/hook#here", "hunter2hunter2", "whsec_c2hvcnQ=", "cef"
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"fragment", "\nsecret must be whsec_", "previous_secret must be whsec_"} {
+	for _, want := range []string{"fragment", "format is \"cef\"", "\nsecret must be whsec_", "previous_secret must be whsec_"} {
 		if !strings.Contains("\n"+err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
