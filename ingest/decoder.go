@@ -135,7 +135,7 @@ func (d *Decoder) reject(offset int64, value []byte, problems []accesslog.Proble
 			Reason:    p.Reason,
 			Detail:    p.Detail,
 			Size:      len(value),
-			Excerpt:   Excerpt(value[p.Start:p.End]),
+			Excerpt:   Excerpt(d.format.Unpacked()[p.Start:p.End]),
 		})
 	}
 	d.format.Rejected(d.metrics.countRejected)

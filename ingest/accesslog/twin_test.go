@@ -196,7 +196,7 @@ var (
 	origin     = regexp.MustCompile(`^[A-Za-z0-9+.-]+://[^/?#]*`)
 	quoted     = regexp.MustCompile(`\+|%[0-9a-fA-F]{2}`)
 	jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
-	rfc3339    = regexp.MustCompile(`^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$`)
+	rfc3339    = regexp.MustCompile(`^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):?(\d\d))$`)
 )
 
 func anyTime(v any) (event.Time, bool) {
