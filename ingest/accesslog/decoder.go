@@ -23,7 +23,9 @@ const (
 func Formats() []string {
 	names := []string{Auto}
 	for i := range definitions {
-		names = append(names, definitions[i].name)
+		if !definitions[i].skip {
+			names = append(names, definitions[i].name)
+		}
 	}
 	return append(names, Mapped)
 }
@@ -359,7 +361,7 @@ func (d *Decoder) recognise(start int) bool {
 
 // complete reports whether the object has what an event of the only format needs.
 func (d *Decoder) complete() bool {
-	return d.format.cut == nil && d.missing() == ""
+	return d.missing() == ""
 }
 
 // finish makes an event of the object that was just read.

@@ -25,8 +25,12 @@ var envelopes = [...]struct {
 // nested are the members of an object that may hold a record as text: Fluent Bit writes log, most others message.
 var nested = [...]string{"message", "log"}
 
-// definitions are all formats that are told apart by content, in the order in which they are tried.
-var definitions = []definition{canonical}
+// definitions are all formats that are told apart by content. The canonical one is tried last: what other formats add to the
+// same names means more.
+var definitions = []definition{
+	canonical, apigee, apisix, awsAPIGateway, azureAPIM, caddy, cloudTrail, ecs, envoy, gravitee, haproxy, kong, krakend, mulesoft,
+	mulesoftOther, nginx, ocsf, otlp, traefik, tyk,
+}
 
 // signaturePart is one part of the signatures of all formats.
 type signaturePart struct {
@@ -51,8 +55,9 @@ var detecting = newDetection(definitions)
 
 func newDetection(all []definition) *detection {
 	d := &detection{}
-	for i, def := range all {
-		for _, parts := range def.signatures {
+	for k := range all {
+		i := (k + 1) % len(all)
+		for _, parts := range all[i].signatures {
 			s := signature{format: i}
 			for _, part := range parts {
 				n := d.part(part)

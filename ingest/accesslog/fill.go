@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/gatewatch/gatewatch/detector/event"
@@ -168,9 +169,23 @@ func (d *Decoder) fillTexts(e *event.Event) {
 	e.Subject = d.optional(fieldSubject)
 	e.TokenID = d.optional(fieldTokenID)
 	e.SessionID = d.optional(fieldSessionID)
-	e.Route = d.optional(fieldRoute)
+	if e.Route = d.optional(fieldRoute); !d.format.strict {
+		e.Route = template(e.Route, e.Path)
+	}
 	e.UserAgent = d.optional(fieldUserAgent)
 	e.RequestID = d.optional(fieldRequestID)
+}
+
+// template returns the template of what a gateway calls the route: it may stand behind a method. What is no path, or the path
+// itself, is none, and is learned later as if nothing had been there.
+func template(route, path string) string {
+	if i := strings.IndexByte(route, ' '); i > 0 {
+		route = route[i+1:]
+	}
+	if !strings.HasPrefix(route, "/") || route == path {
+		return ""
+	}
+	return route
 }
 
 // fillAddress reads an address, with or without a port. IPv4 in IPv6 becomes IPv4: it is the same client.
