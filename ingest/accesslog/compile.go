@@ -20,6 +20,8 @@ type definition struct {
 	// columns are the names of what cut takes out of a line, for formats that are no JSON.
 	columns []string
 	cut     func(line []byte, columns []span) bool
+	// extra are paths of values that code looks at.
+	extra []string
 	// outer is a member that does not stand in the object, but around several of them.
 	outer string
 }
@@ -37,6 +39,7 @@ type format struct {
 	lines      []int32            // slots of the columns of a line
 	spans      []span             // scratch: the columns
 	kind       int32              // slot of messageType
+	extra      []int32            // slots
 }
 
 type attribute struct {
@@ -95,7 +98,7 @@ func compile(d definition, parts []signaturePart) *format {
 	}
 	c.want("time")
 	c.want("messageType")
-	for _, name := range d.columns {
+	for _, name := range slices.Concat(d.columns, d.extra) {
 		c.want(name)
 	}
 	for _, e := range envelopes {
@@ -109,6 +112,9 @@ func compile(d definition, parts []signaturePart) *format {
 	for _, name := range d.columns {
 		c.format.lines = append(c.format.lines, c.slots[name])
 		c.format.spans = append(c.format.spans, span{})
+	}
+	for _, name := range d.extra {
+		c.format.extra = append(c.format.extra, c.slots[name])
 	}
 	c.format.time, c.format.kind = c.slots["time"], c.slots["messageType"]
 	return c.format

@@ -391,20 +391,24 @@ func (d *Decoder) event(start, end int) {
 		return
 	}
 	d.events = d.events[:len(d.events)+1]
-	d.elements = append(d.elements, d.readable(start, end))
+	d.elements = append(d.elements, d.readable(e, start, end))
 	d.index++
 }
 
-// readable returns what an event was made of, with its escapes decoded, and with what Kafka carried beside it: so that secrets in it
-// can be seen.
-func (d *Decoder) readable(start, end int) []byte {
+// readable returns what an event was made of, with its escapes decoded, so that secrets in it can be seen: with what Kafka
+// carried beside the record, and what stood around the object.
+func (d *Decoder) readable(e *event.Event, start, end int) []byte {
 	text := d.scan.buf[start:end]
 	if d.format.strict {
 		return text // its strings were decoded in place
 	}
-	if beside := d.scan.buf[d.scan.end+pad:]; len(beside) > 0 {
-		text = append(append(d.mem.Reserve(len(text)+1+len(beside)), text...), ' ')
-		text = append(text, beside...)
+	beside := d.scan.buf[d.scan.end+pad:]
+	if outer := d.format.outer != ""; len(beside) > 0 || outer {
+		text = append(append(d.mem.Reserve(len(text)+len(beside)+len(e.API)+len(e.Environment)+3), text...), ' ')
+		text = append(append(text, beside...), ' ')
+		if outer {
+			text = append(append(append(text, e.API...), ' '), e.Environment...)
+		}
 		d.mem.Commit(text)
 	}
 	if d.scan.escaped {
