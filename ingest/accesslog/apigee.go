@@ -31,8 +31,8 @@ var apigee = definition{
 	},
 }
 
-func apigeeDuration() []Source {
-	return []Source{
+func apigeeDuration() Sources {
+	return Sources{
 		{Path: "proxyResponseSent", Since: "proxyRequestReceived", Unit: "ms"},
 		{Path: "jsonPayload.proxyResponseSent", Since: "jsonPayload.proxyRequestReceived", Unit: "ms"},
 		{Path: "total_response_time"},

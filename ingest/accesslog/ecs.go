@@ -33,15 +33,15 @@ var ecs = definition{
 }
 
 // dotted makes sources of paths, each also as a single name with dots in it.
-func dotted(paths ...string) []Source {
-	var sources []Source
+func dotted(paths ...string) Sources {
+	var sources Sources
 	for _, p := range paths {
 		sources = append(sources, Source{Path: p}, Source{Path: `"` + p + `"`})
 	}
 	return sources
 }
 
-func nanoseconds(sources []Source) []Source {
+func nanoseconds(sources Sources) Sources {
 	for i := range sources {
 		sources[i].Unit = "ns"
 	}

@@ -316,14 +316,14 @@ func (d *Decoder) parseDuration(text []byte, s *source) (float64, bool) {
 		t, err := time.ParseDuration(arena.String(text))
 		return float64(t) / 1e6, err == nil && t >= 0
 	}
+	if nano, ok := parseEpochIn(text, int64(s.unit.factor()*1e6)); ok && nano >= 0 && s.unit != unitMilli {
+		return float64(nano) / 1e6, true // exact, where a product of floats is not
+	}
 	f, ok := parseFloat(text)
-	if !ok || f < 0 && f != -1 {
+	if !ok || f < 0 && f != -1 || math.IsInf(f, 0) || s.unit != unitMilli && f != -1 {
 		return 0, false
 	}
-	if f = max(f, 0); s.unit != unitMilli {
-		f *= s.unit.factor()
-	}
-	return f, !math.IsInf(f, 0)
+	return max(f, 0), true
 }
 
 // elapsed is the time from since until text.

@@ -11,7 +11,30 @@ import (
 
 // Mapping says where the values of an event stand in a JSON object. Keys are the names that [MappingFields] lists and
 // attributes.<name>; of several sources the first one that has a usable value counts.
-type Mapping map[string][]Source
+type Mapping map[string]Sources
+
+// Sources are places to take a value from, in order of preference.
+type Sources []Source
+
+// UnmarshalYAML reads a path, a source or a list of both.
+func (s *Sources) UnmarshalYAML(unmarshal func(any) error) error {
+	var p string
+	if unmarshal(&p) == nil {
+		*s = path(p)
+		return nil
+	}
+	var list []Sources
+	if unmarshal(&list) == nil {
+		for _, sources := range list {
+			*s = append(*s, sources...)
+		}
+		return nil
+	}
+	var one Source
+	err := unmarshal(&one)
+	*s = Sources{one}
+	return err
+}
 
 // Source is one place to take a value from. Beside Default, exactly one of Path and Template is set.
 type Source struct {
@@ -26,8 +49,8 @@ type Source struct {
 }
 
 // path makes sources of paths, in order of preference.
-func path(paths ...string) []Source {
-	sources := make([]Source, len(paths))
+func path(paths ...string) Sources {
+	sources := make(Sources, len(paths))
 	for i, p := range paths {
 		sources[i] = Source{Path: p}
 	}
@@ -35,7 +58,7 @@ func path(paths ...string) []Source {
 }
 
 // in makes sources of paths whose values have a unit.
-func in(unit string, paths ...string) []Source {
+func in(unit string, paths ...string) Sources {
 	sources := path(paths...)
 	for i := range sources {
 		sources[i].Unit = unit

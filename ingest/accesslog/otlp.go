@@ -43,8 +43,8 @@ var otlp = definition{
 }
 
 // attributes makes sources of attributes of a span or log record.
-func attributes(names ...string) []Source {
-	var sources []Source
+func attributes(names ...string) Sources {
+	var sources Sources
 	for _, name := range names {
 		sources = append(sources, Source{Path: `attributes."` + name + `"`})
 	}
@@ -52,7 +52,7 @@ func attributes(names ...string) []Source {
 }
 
 // resource makes sources of attributes of what the spans or log records come from.
-func resource(names ...string) []Source {
+func resource(names ...string) Sources {
 	sources := attributes(names...)
 	for i := range sources {
 		sources[i].Path = "resource." + sources[i].Path
