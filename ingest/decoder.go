@@ -107,6 +107,9 @@ func (d *Decoder) Add(offset int64, value []byte) {
 	d.AddRecord(offset, accesslog.Record{Value: value})
 }
 
+// Whole reports whether events need more of a record than its value: AddRecord in place of Add.
+func (d *Decoder) Whole() bool { return d.format.Whole() }
+
 // AddRecord is Add with what Kafka carries beside the value.
 func (d *Decoder) AddRecord(offset int64, record accesslog.Record) {
 	value := record.Value

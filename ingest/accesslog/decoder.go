@@ -166,6 +166,9 @@ func (d *Decoder) DecodeRecord(r Record, mem *arena.Arena, events []event.Event)
 	return d.take()
 }
 
+// Whole reports whether the mapping uses what Kafka carries beside values.
+func (d *Decoder) Whole() bool { return len(d.latest.kafka) > 0 }
+
 // load makes text what is scanned. What Kafka carries beside it goes behind it, so that it can be a value like all others.
 func (d *Decoder) load(text []byte) {
 	f := d.latest
