@@ -20,6 +20,7 @@ type definition struct {
 	// columns are the names of what cut takes out of a line, for formats that are no JSON.
 	columns []string
 	cut     func(line []byte, columns []span) bool
+	escape  string // what stands before two hexadecimal digits
 	// extra are paths of values that code looks at.
 	extra []string
 	// outer is a member that does not stand in the object, but around several of them.

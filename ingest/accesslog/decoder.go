@@ -265,6 +265,10 @@ func (d *Decoder) object(i int) int {
 	end := d.element(i)
 	t := &d.format.tree
 	known := end >= 0 && d.recognise(i)
+	if end >= 0 && !known && d.control() {
+		d.skipped++
+		return end
+	}
 	if t = &d.format.tree; t.kind != noEnvelope && !known && !t.values[d.format.time].present() {
 		return d.envelope(end, t.at, t.kind)
 	}
@@ -374,7 +378,7 @@ func (d *Decoder) finish(start, end int, known bool) {
 		d.rejectElement(NotJSON, "invalid UTF-8", start, end)
 		return
 	}
-	if known && d.format.skip || !known && d.control() {
+	if known && d.format.skip {
 		d.skipped++
 		return
 	}

@@ -28,8 +28,8 @@ var nested = [...]string{"message", "log"}
 // definitions are all formats that are told apart by content. The canonical one is tried last: what other formats add to the
 // same names means more.
 var definitions = []definition{
-	canonical, apigee, apisix, awsAPIGateway, azureAPIM, caddy, cloudTrail, ecs, envoy, gravitee, haproxy, kong, krakend, mulesoft,
-	mulesoftOther, nginx, ocsf, otlp, traefik, tyk,
+	canonical, apigee, apisix, awsAPIGateway, azureAPIM, caddy, cloudTrail, ecs, envoy, gravitee, haproxy, kong, kongOther, krakend,
+	mulesoft, mulesoftOther, nginx, ocsf, otlp, traefik, tyk,
 }
 
 // signaturePart is one part of the signatures of all formats.

@@ -33,6 +33,7 @@ var haproxy = definition{
 	},
 	columns: []string{"client_ip", "accept_date", "frontend", "backend", "time_active", "status", "bytes_read", "user_agent", "request"},
 	cut:     cutHAProxy,
+	escape:  "#",
 }
 
 // cutHAProxy cuts: 192.0.2.1:37238 [26/Nov/2026:14:00:00.123] fe be/s1 0/0/0/1/1 200 188 - - ---- 1/1/0/0/0 0/0 {agent} "GET / HTTP/1.1"
@@ -69,23 +70,13 @@ func before(line []byte, s span, c byte) int {
 	return s.to
 }
 
-// captured takes {…|…} if there is one, and returns its first part. Braces, bars and spaces inside are not escaped: it ends with the
-// last brace before the request, whose quotes HAProxy does escape.
+// captured takes {…|…} if there is one, and returns its first part. HAProxy writes braces and bars inside as #HH.
 func (c *cutter) captured() span {
 	if c.failed || c.at >= len(c.line) || c.line[c.at] != '{' {
 		return span{}
 	}
-	from := c.at + 1
-	stop := bytes.Index(c.line[c.at:], []byte(`} "`))
-	if next := bytes.Index(c.line[c.at:], []byte(`} {`)); next >= 0 && next < stop {
-		stop = next
-	}
-	if stop < 0 {
-		c.failed = true
-		return span{}
-	}
-	s := span{from, c.at + stop}
-	c.at = s.to + 2
+	c.at++
+	s := c.until("} ")
 	s.to = before(c.line, s, '|')
 	return s
 }

@@ -25,3 +25,10 @@ var kong = definition{
 		"forwarded_for":  path("request.headers.x-forwarded-for"),
 	},
 }
+
+// kongOther is what Kong logs of connections that are no HTTP.
+var kongOther = definition{
+	name:       "kong-other",
+	signatures: [][]string{{"started_at", "session", "client_ip"}},
+	skip:       true,
+}

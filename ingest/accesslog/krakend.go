@@ -18,6 +18,7 @@ var krakend = definition{
 	},
 	columns: []string{"time", "status", "latency", "client_ip", "method", "path"},
 	cut:     cutGin,
+	escape:  `\x`,
 }
 
 func cutGin(line []byte, columns []span) bool {

@@ -58,34 +58,31 @@ func (d *Decoder) columns(f *format, start int) {
 		if c.to <= c.from {
 			continue
 		}
-		text := unescapeLine(d.scan.buf[start+c.from : start+c.to])
+		text := unescapeLine(d.scan.buf[start+c.from:start+c.to], f.escape)
 		f.tree.values[f.lines[k]] = value{int32(start + c.from), int32(start + c.from + len(text)), rawText}
 	}
 }
 
-// unescapeLine decodes \xHH as NGINX writes it, and a backslash before a quote or a backslash as Apache does, in place. What would be
-// no UTF-8 stays as it is.
-func unescapeLine(b []byte) []byte {
-	if bytes.IndexByte(b, '\\') < 0 {
+// unescapeLine decodes, in place, two hexadecimal digits behind mark, and quotes and backslashes behind a backslash as Apache
+// and gin write them. What would be no UTF-8 stays as it is.
+func unescapeLine(b []byte, mark string) []byte {
+	if bytes.IndexByte(b, mark[0]) < 0 && bytes.IndexByte(b, '\\') < 0 {
 		return b
 	}
 	var small [256]byte
 	out := small[:0]
 	for i := 0; i < len(b); i++ {
-		if b[i] != '\\' || i+1 == len(b) {
-			out = append(out, b[i])
-			continue
-		}
+		c := b[i]
+		n := len(mark)
 		switch {
-		case b[i+1] == 'x' && i+3 < len(b) && hexValue(b[i+2]) >= 0 && hexValue(b[i+3]) >= 0:
-			out = append(out, byte(hexValue(b[i+2])<<4|hexValue(b[i+3])))
-			i += 3
-		case b[i+1] == '"' || b[i+1] == '\\':
-			out = append(out, b[i+1])
+		case bytes.HasPrefix(b[i:], []byte(mark)) && i+n+1 < len(b) && hexValue(b[i+n]) >= 0 && hexValue(b[i+n+1]) >= 0:
+			c = byte(hexValue(b[i+n])<<4 | hexValue(b[i+n+1]))
+			i += n + 1
+		case c == '\\' && i+1 < len(b) && (b[i+1] == '"' || b[i+1] == '\\'):
 			i++
-		default:
-			out = append(out, b[i])
+			c = b[i]
 		}
+		out = append(out, c)
 	}
 	if !utf8.Valid(out) {
 		return b

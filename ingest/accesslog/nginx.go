@@ -33,6 +33,7 @@ var nginx = definition{
 	},
 	columns: []string{"remote_addr", "remote_user", "time_local", "request", "status", "body_bytes_sent", "http_user_agent", "http_x_forwarded_for"},
 	cut:     cutCombined,
+	escape:  `\x`,
 }
 
 // cutCombined cuts: 192.0.2.1 - user [26/Nov/2026:14:00:00 +0000] "GET / HTTP/1.1" 200 512 "referer" "agent". Referer and
