@@ -26,7 +26,7 @@ func parseTimeIn(b []byte, u unit) (event.Time, bool) {
 	}
 	nano, ok := parseNano(b, u)
 	if !ok {
-		return event.Time(maxEpoch), isNumber(b) && b[0] != '-' // far in the future
+		return event.Time(maxEpoch), u <= unitNano && isNumber(b) && b[0] != '-' // far in the future
 	}
 	return event.Time(floorDiv(nano, 1e6)), true
 }
