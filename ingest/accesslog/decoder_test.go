@@ -406,8 +406,14 @@ func FuzzDecodeAnything(f *testing.F) {
 	for _, record := range nasty {
 		f.Add([]byte(record))
 	}
-	for _, record := range samples(f) {
+	for file, record := range samples(f) {
 		f.Add(record)
+		if strings.Contains(file, "otlp") {
+			f.Add(protobuf(f, record))
+		}
+	}
+	for _, b := range packed(f, []byte(full)) {
+		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, record []byte) {
 		var mem arena.Arena
