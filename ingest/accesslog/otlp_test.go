@@ -141,6 +141,11 @@ func TestProtobufIsReadAsJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := protobuf(t, text)
+		if *update {
+			if err := os.WriteFile("testdata/otlp/"+name+".pb", b, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
 		want := rendered(newTestDecoder(), text)
 		if got := rendered(newTestDecoder(), b); got != want {
 			t.Errorf("%s as protobuf gives\n%s\nas JSON\n%s", name, got, want)

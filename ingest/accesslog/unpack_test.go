@@ -60,7 +60,7 @@ func xerial(text []byte) []byte {
 
 func TestCompressedRecords(t *testing.T) {
 	d := newTestDecoder()
-	for file, record := range samples(t) {
+	for file, record := range sampleRecords(t) {
 		want := rendered(newTestDecoder(), record)
 		for form, b := range packed(t, record) {
 			if form == "snappy block" && record[0] != '{' && record[0] != '[' {
