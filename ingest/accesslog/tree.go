@@ -1,6 +1,9 @@
 package accesslog
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // value is where a value is and the first byte of it, which tells its type. The zero value is absent. In a value that is
 // no JSON, first is rawText.
@@ -62,7 +65,7 @@ type member struct {
 	element  bool // by index, not by name
 }
 
-// remembered is the nth member of the previous object: gateways write their members in the same order again and again,
+// remembered is a member as objects before have written it: gateways write their members in the same order again and again,
 // and comparing with one name is faster than finding it among many.
 type remembered struct {
 	quoted []byte // name, quotes and colon
@@ -86,12 +89,13 @@ func (t *tree) object(s *scanner, n *node, i, depth int) int {
 		return i + 1
 	}
 	for k := 0; ; k++ {
-		m, start := n.expected(s, i, k)
+		m, start, at := n.expected(s, i, k)
 		if start < 0 {
-			if m, start = t.find(s, n, i, k); start < 0 {
+			if m, start, at = t.find(s, n, i, k); start < 0 {
 				return -1
 			}
 		}
+		k = at
 		if m < 0 {
 			i = s.value(start, depth)
 		} else {
@@ -152,43 +156,55 @@ func (t *tree) forget(m *member) {
 	}
 }
 
-// expected reads the name of the nth member at i when it is that of the previous object; start is -1 if it is not.
-func (n *node) expected(s *scanner, i, nth int) (m int32, start int) {
-	if nth >= len(n.order) {
-		return -1, -1
+// ahead is how many members that are missing now and then can follow each other without a slower look-up.
+const ahead = 3
+
+// expected reads the name at i when it is that of the remembered nth member, or of one soon after it, and returns which
+// one; start is -1 if it is none of them.
+func (n *node) expected(s *scanner, i, nth int) (m int32, start, at int) {
+	for at = nth; at < len(n.order) && at < nth+ahead; at++ {
+		r := &n.order[at]
+		if start = i + len(r.quoted); start > s.end || string(s.buf[i:start]) != string(r.quoted) {
+			continue
+		}
+		if s.buf[start] <= ' ' {
+			start = s.space(start)
+		}
+		return r.member, start, at
 	}
-	r := &n.order[nth]
-	if start = i + len(r.quoted); len(r.quoted) == 0 || start > s.end || string(s.buf[i:start]) != string(r.quoted) {
-		return -1, -1
-	}
-	if s.buf[start] <= ' ' {
-		start = s.space(start)
-	}
-	return r.member, start
+	return -1, -1, nth
 }
 
 // find reads any name and remembers it.
-func (t *tree) find(s *scanner, n *node, i, nth int) (m int32, start int) {
+func (t *tree) find(s *scanner, n *node, i, nth int) (m int32, start, at int) {
 	from, to, start := s.key(i)
 	if start < 0 {
-		return -1, -1
+		return -1, -1, nth
 	}
 	m = n.lookup(t.plain(s, from, to))
 	if s.buf[to+1] == ':' {
-		n.remember(nth, s.buf[i:to+2], m)
+		nth = n.remember(nth, s.buf[i:to+2], m)
 	}
-	return m, start
+	return m, start, nth
 }
 
-func (n *node) remember(nth int, quoted []byte, m int32) {
-	if nth >= maxRemembered || len(quoted) > maxRememberedName {
-		return
+// remember returns where a name is among those that are remembered, and puts it at nth if it is not: what is remembered is all
+// members in their order, those that some objects lack included. When it is full, new names take the place of others.
+func (n *node) remember(nth int, quoted []byte, m int32) int {
+	for at := range n.order {
+		if bytes.Equal(n.order[at].quoted, quoted) {
+			return at
+		}
 	}
-	for nth >= len(n.order) {
-		n.order = append(n.order, remembered{})
+	switch nth = min(nth, len(n.order)); {
+	case len(quoted) > maxRememberedName:
+	case len(n.order) < maxRemembered:
+		n.order = slices.Insert(n.order, nth, remembered{bytes.Clone(quoted), m})
+	default:
+		r := &n.order[min(nth, maxRemembered-1)]
+		r.quoted, r.member = append(r.quoted[:0], quoted...), m
 	}
-	r := &n.order[nth]
-	r.quoted, r.member = append(r.quoted[:0], quoted...), m
+	return nth
 }
 
 // lookup returns which member a name is, -1 if it is not wanted.
@@ -263,14 +279,19 @@ func (t *tree) pair(s *scanner, n *node, i, depth int) int {
 	if depth >= maxDepth {
 		return s.fail(i)
 	}
-	end := s.members(i, depth+1)
-	if end < 0 {
-		return -1
-	}
 	m, start := int32(-1), -1
-	for k := s.space(i + 1); s.buf[k] != '}'; {
-		from, to, v := s.key(k)
+	if i = s.space(i + 1); s.buf[i] == '}' {
+		return i + 1
+	}
+	for {
+		from, to, v := s.key(i)
+		if v < 0 {
+			return -1
+		}
 		next := s.value(v, depth+1)
+		if next < 0 {
+			return -1
+		}
 		switch string(t.plain(s, from, to)) {
 		case "key", "name", "Name":
 			if m = -1; s.buf[v] == '"' {
@@ -279,17 +300,18 @@ func (t *tree) pair(s *scanner, n *node, i, depth int) int {
 		case "value", "Value":
 			start = v
 		}
-		if k = s.space(next); s.buf[k] == ',' {
-			k = s.space(k + 1)
+		if i = s.space(next); s.buf[i] != ',' {
+			break
 		}
+		i = s.space(i + 1)
 	}
-	if m < 0 || start < 0 {
-		return end
+	if s.buf[i] != '}' {
+		return s.fail(i)
 	}
-	if t.put(s, &n.members[m], anyValue(s, start), depth+1) < 0 {
+	if m >= 0 && start >= 0 && t.put(s, &n.members[m], anyValue(s, start), depth+1) < 0 {
 		return -1
 	}
-	return end
+	return i + 1
 }
 
 // plain returns the content of a string without its escapes, valid until the next call.
