@@ -393,7 +393,10 @@ func (d *Decoder) event(start, end int) {
 	d.events = slices.Grow(d.events, 1)
 	e := &d.events[:len(d.events)+1][len(d.events)] // not append, which would copy a zero event of 350 bytes
 	*e = event.Event{Index: d.index}
-	if reason, detail := d.fill(e); reason != "" {
+	if reason, detail := d.fill(e); reason == noRequest {
+		d.skipped++
+		return
+	} else if reason != "" {
 		d.rejectElement(reason, detail, start, end)
 		return
 	}
