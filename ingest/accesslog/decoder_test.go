@@ -220,14 +220,20 @@ func TestProblemsOfOneRecordAreBounded(t *testing.T) {
 
 func TestHugeRecordsDoNotStall(t *testing.T) {
 	for name, record := range map[string]string{
-		"open brackets": strings.Repeat("[", 1<<20),
-		"open objects":  strings.Repeat(`{"a":`, 1<<17),
-		"lines of them": strings.Repeat("{\"a\":[\n", 1<<17),
-		"quotes":        strings.Repeat(`"`, 1<<20),
-		"backslashes":   `{"a":"` + strings.Repeat(`\`, 1<<19),
-		"rubbish":       strings.Repeat("\xff\x00{", 1<<18),
-		"lines":         strings.Repeat("x\n", 1<<19),
-		"10 MB":         strings.Repeat("a", 10<<20),
+		"open brackets":         strings.Repeat("[", 1<<20),
+		"open objects":          strings.Repeat(`{"a":`, 1<<17),
+		"lines of them":         strings.Repeat("{\"a\":[\n", 1<<17),
+		"quotes":                strings.Repeat(`"`, 1<<20),
+		"backslashes":           `{"a":"` + strings.Repeat(`\`, 1<<19),
+		"rubbish":               strings.Repeat("\xff\x00{", 1<<18),
+		"lines":                 strings.Repeat("x\n", 1<<19),
+		"10 MB":                 strings.Repeat("a", 10<<20),
+		"scalars":               strings.Repeat("1 ", 1<<19),
+		"quoted lines":          strings.Repeat(`1.2.3.4 - - [`+"\n", 1<<16),
+		"backslashes of a line": `1.2.3.4 - - [22/Nov/2026:09:59:58 +0000] "GET /` + strings.Repeat(`\"`, 1<<18) + `" 200 1`,
+		"pairs":                 `{"resourceSpans":[{"resource":{"attributes":` + strings.Repeat(`[{"key":"service.name","value":{"arrayValue":{"values":`, 9) + `[]` + strings.Repeat(`}}}]`, 9) + `},"scopeSpans":[` + strings.Repeat(`{"spans":[{},1]},`, 1<<14) + `1]}]}`,
+		"nested":                `{"message":"` + strings.Repeat(`{\"message\":`, 1<<15) + `"}`,
+		"headers":               `{"start_time":1,"client_ip":"1.2.3.4","request":{"method":1,"headers":{` + strings.Repeat(`"a":1,`, 1<<17) + `"b":1}}}`,
 	} {
 		var mem arena.Arena
 		d := newTestDecoder()

@@ -1,6 +1,10 @@
 package accesslog
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // envelope is something that holds records.
 type envelope uint8
@@ -104,4 +108,31 @@ func (d *detection) texts(s *scanner, f *format, g *signature) bool {
 		}
 	}
 	return true
+}
+
+// Names lists the names of members that formats look at.
+func Names() []string {
+	names := map[string]bool{}
+	for _, e := range envelopes {
+		names[e.name] = true
+	}
+	for i := range definitions {
+		for _, sources := range definitions[i].mapping {
+			for _, s := range sources {
+				addNames(names, s)
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func addNames(names map[string]bool, s Source) {
+	for _, p := range s.paths() {
+		steps, _ := parsePath(p) // definitions are checked before
+		for _, step := range steps {
+			if !step.element {
+				names[step.name] = true
+			}
+		}
+	}
 }
