@@ -74,12 +74,13 @@ type compiledPart struct {
 type compiler struct {
 	format *format
 	slots  map[string]int32   // by path
+	valued map[string]bool    // paths whose values are looked at: of others it is enough that they are there
 	parts  map[string]partSet // of signatures, by path
 }
 
 // compile makes a format of a valid definition. parts are the signatures to look for beside its own values.
 func compile(d definition, parts []signaturePart) *format {
-	c := &compiler{format: &format{definition: d}, slots: map[string]int32{}, parts: map[string]partSet{}}
+	c := &compiler{format: &format{definition: d}, slots: map[string]int32{}, valued: map[string]bool{}, parts: map[string]partSet{}}
 	// The slots must be in the order of the tree, so that all below a member are neighbours: first the paths are collected.
 	for _, name := range slices.Sorted(maps.Keys(d.mapping)) {
 		for _, s := range d.mapping[name] {
@@ -89,7 +90,9 @@ func compile(d definition, parts []signaturePart) *format {
 		}
 	}
 	for _, p := range parts {
-		c.want(p.path)
+		if c.add(p.path); p.text != "" {
+			c.want(p.path)
+		}
 		b := c.parts[p.path]
 		b.add(p.bit)
 		c.parts[p.path] = b
@@ -123,6 +126,12 @@ func compile(d definition, parts []signaturePart) *format {
 
 // want notes that the value of a path is needed.
 func (c *compiler) want(path string) {
+	c.valued[path] = true
+	c.add(path)
+}
+
+// add notes a path.
+func (c *compiler) add(path string) {
 	if _, ok := c.slots[path]; ok {
 		return
 	}
@@ -203,14 +212,17 @@ func (c *compiler) numberMember(m *member) {
 	t := &c.format.tree
 	m.lo = t.slots
 	for _, path := range m.paths {
-		if m.slot < 0 {
+		m.part.add(c.parts[path])
+		if m.slot < 0 && c.valued[path] {
 			m.slot = t.slots
 			t.slots++
 		}
-		c.slots[path] = m.slot
-		m.part.add(c.parts[path])
 	}
-	m.parts = m.part
+	for _, path := range m.paths {
+		c.slots[path] = m.slot
+	}
+	m.parts, m.signs = m.part, m.part != partSet{}
+	m.leaf = m.child == nil && m.envelope == noEnvelope
 	if m.child != nil {
 		for i := range m.child.members {
 			below := &m.child.members[i]

@@ -71,6 +71,7 @@ type Decoder struct {
 	latest  *format // that of the latest object, which the next one is read for first
 	fixed   bool    // latest is the only one
 	format  *format // of the object at hand
+	answer  answer  // of the detection
 
 	// The record being read.
 	record   Record
@@ -355,7 +356,7 @@ func (d *Decoder) recognise(start int) bool {
 	if d.fixed {
 		return d.complete()
 	}
-	n := detecting.of(&d.scan, d.format)
+	n := detecting.of(&d.scan, d.format, &d.answer)
 	f := d.known(max(n, 0)) // what is unknown is judged as canonical
 	if f != d.format {
 		d.format = f

@@ -87,16 +87,33 @@ func (d *detection) part(part string) int {
 	return len(d.parts) - 1
 }
 
+// answer is which format an object with these parts has, remembered because the next one has them too.
+type answer struct {
+	found  partSet
+	format int
+	known  bool
+}
+
 // of returns which format the object is that was just read, -1 if it has no signature. The answer depends on the object
-// alone.
-func (d *detection) of(s *scanner, f *format) int {
+// alone: latest saves looking for it again.
+func (d *detection) of(s *scanner, f *format, latest *answer) int {
+	found := f.tree.found
+	if latest.known && latest.found == found {
+		return latest.format
+	}
+	*latest = answer{found: found, format: -1, known: true}
 	for i := range d.signatures {
 		g := &d.signatures[i]
-		if f.tree.found.holds(g.parts) && d.texts(s, f, g) {
-			return g.format
+		if !found.holds(g.parts) {
+			continue
+		}
+		latest.known = latest.known && len(g.texts) == 0 // texts are not part of what is remembered
+		if d.texts(s, f, g) {
+			latest.format = g.format
+			break
 		}
 	}
-	return -1
+	return latest.format
 }
 
 func (d *detection) texts(s *scanner, f *format, g *signature) bool {

@@ -51,18 +51,20 @@ type node struct {
 	order   []remembered
 }
 
-// member is what to do with the value of a name, or of an element of an array.
+// member is what to do with the value of a name, or of an element of an array. What is looked at for every value comes first.
 type member struct {
-	name     string
-	paths    []string // that end here
-	index    int
-	slot     int32   // -1: the value itself is not wanted
-	part     partSet // of signatures
-	child    *node   // nil: nothing is wanted below
-	lo, hi   int32   // slots of this value and of everything below
-	parts    partSet // of this value and of everything below
+	slot     int32 // -1: the value itself is not wanted
+	lo, hi   int32 // slots of this value and of everything below
+	leaf     bool  // nothing is wanted below
+	signs    bool  // part is not empty
 	envelope envelope
 	element  bool // by index, not by name
+	child    *node
+	part     partSet // of signatures
+	parts    partSet // of this value and of everything below
+	name     string
+	index    int
+	paths    []string // that end here
 }
 
 // remembered is a member as objects before have written it: gateways write their members in the same order again and again,
@@ -96,9 +98,12 @@ func (t *tree) object(s *scanner, n *node, i, depth int) int {
 			}
 		}
 		k = at
-		if m < 0 {
+		switch {
+		case m < 0:
 			i = s.value(start, depth)
-		} else {
+		case n.members[m].leaf:
+			i = t.leaf(s, &n.members[m], start, depth)
+		default:
 			i = t.put(s, &n.members[m], start, depth)
 		}
 		if i < 0 {
@@ -116,6 +121,29 @@ func (t *tree) object(s *scanner, n *node, i, depth int) int {
 			i = s.space(i)
 		}
 	}
+}
+
+// leaf reads the value at i, which belongs to m and below which nothing is wanted: almost all are such.
+func (t *tree) leaf(s *scanner, m *member, i, depth int) (end int) {
+	first := s.buf[i]
+	if first == '"' {
+		if end = s.text(i+1) + 1; end == 0 {
+			return -1
+		}
+	} else if end = s.value(i, depth); end < 0 {
+		return -1
+	}
+	if first == 'n' {
+		t.forget(m)
+		return end
+	}
+	if m.slot >= 0 {
+		t.values[m.slot] = value{int32(i), int32(end), first}
+	}
+	if m.signs {
+		t.found.add(m.part)
+	}
+	return end
 }
 
 // put reads the value at i, which belongs to m.

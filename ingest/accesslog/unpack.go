@@ -40,6 +40,9 @@ type inflater struct {
 // unpack returns the JSON or the lines that b stands for: decompressed, and of OpenTelemetry's protobuf the same as JSON. When it
 // cannot, it has rejected the record.
 func (d *Decoder) unpack(b []byte) ([]byte, bool) {
+	if isPlain(b) {
+		return b, true
+	}
 	for level := range maxPacking {
 		text, packed, err := d.inflate.one(b, level, d.opts.MaxUnpackedBytes)
 		if !packed {
@@ -63,6 +66,11 @@ func (d *Decoder) unpack(b []byte) ([]byte, bool) {
 
 // maxKept bounds the memory that is kept for the next record.
 const maxKept = 2 << 20
+
+// isPlain reports at a glance what almost all records are: an object, with a name or a space behind its brace.
+func isPlain(b []byte) bool {
+	return len(b) > 1 && b[0] == '{' && (b[1] == '"' || b[1] == '\n')
+}
 
 // one takes one layer of compression off.
 func (z *inflater) one(b []byte, level, limit int) (text []byte, packed bool, err error) {
