@@ -324,18 +324,18 @@ func (d *Decoder) parseDuration(text []byte, s *source) (float64, bool) {
 	switch {
 	case s.since >= 0:
 		return d.elapsed(text, s)
+	case s.unit == unitMilli:
+		f, ok := parseFloat(text)
+		return max(f, 0), ok && (f >= 0 || f == -1) && !math.IsInf(f, 0)
 	case s.unit == unitText:
 		t, err := time.ParseDuration(arena.String(text))
 		return float64(t) / 1e6, err == nil && t >= 0
 	}
-	if nano, ok := parseEpochIn(text, int64(s.unit.factor()*1e6)); ok && nano >= 0 && s.unit != unitMilli {
+	if nano, ok := parseEpochIn(text, int64(s.unit.factor()*1e6)); ok && nano >= 0 {
 		return float64(nano) / 1e6, true // exact, where a product of floats is not
 	}
 	f, ok := parseFloat(text)
-	if !ok || f < 0 && f != -1 || math.IsInf(f, 0) || s.unit != unitMilli && f != -1 {
-		return 0, false
-	}
-	return max(f, 0), true
+	return 0, ok && f == -1
 }
 
 // elapsed is the time from since until text.
@@ -371,6 +371,19 @@ func (d *Decoder) optionalTime(f field) event.Time {
 
 // optional returns a field's text. Ids are often numbers: their digits are their text.
 func (d *Decoder) optional(f field) string {
+	sources := d.format.fields[f]
+	if len(sources) == 0 {
+		return ""
+	}
+	if s := &sources[0]; s.simple { // which almost all are; this is for speed alone
+		v := &d.format.tree.values[s.slot]
+		if v.first == '"' && v.to-v.from > 3 && !d.scan.escaped {
+			return arena.String(d.scan.buf[v.from+1 : v.to-1])
+		}
+		if v.first == 0 && len(sources) == 1 {
+			return ""
+		}
+	}
 	text, ok := d.field(f)
 	if !ok {
 		d.ignored[f]++
@@ -386,8 +399,13 @@ func (d *Decoder) field(f field) ([]byte, bool) {
 
 func (d *Decoder) first(sources []source) ([]byte, finding) {
 	all := absent
+	values := d.format.tree.values
 	for i := range sources {
-		text, found := d.resolve(&sources[i])
+		s := &sources[i]
+		if s.simple && values[s.slot].first == 0 {
+			continue
+		}
+		text, found := d.resolve(s)
 		if found == usable && len(text) > 0 {
 			return text, usable
 		}

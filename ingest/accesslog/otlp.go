@@ -156,8 +156,8 @@ func (d *Decoder) noObject(i int) int {
 // resource reads what several records have in common.
 func (d *Decoder) resource(f *format, i int) {
 	clear(f.tree.values[:f.tree.outer])
-	if m := f.tree.root.lookup([]byte(f.outer)); i >= 0 && m >= 0 {
-		f.tree.put(&d.scan, &f.tree.root.members[m], i, 2)
+	if m := f.tree.root.lookup([]byte(f.outer)); i >= 0 && m != nil {
+		f.tree.put(&d.scan, m, i, 2)
 	}
 }
 

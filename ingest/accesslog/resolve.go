@@ -17,9 +17,21 @@ const (
 
 // resolve returns the text that a source stands for: of a string its content, of a number its digits.
 func (d *Decoder) resolve(s *source) ([]byte, finding) {
-	if s.simple {
-		return d.scalar(s.slot)
+	if !s.simple {
+		return d.worked(s)
 	}
+	v := &d.format.tree.values[s.slot]
+	if v.first == 0 {
+		return nil, absent
+	}
+	if v.first == '"' && !d.scan.escaped && v.to-v.from > 3 { // neither empty nor a dash
+		return d.scan.buf[v.from+1 : v.to-1 : v.to-1], usable
+	}
+	return d.scalar(s.slot)
+}
+
+// worked is resolve for sources that are more than a path.
+func (d *Decoder) worked(s *source) ([]byte, finding) {
 	text, found := d.made(s)
 	if found == usable && s.claim != "" {
 		text, found = d.claim(text, s.claim)

@@ -45,10 +45,11 @@ func bit(i int) (b partSet)            { b[i/64] = 1 << (i % 64); return b }
 
 // node is a place in the object under which there are values to find.
 type node struct {
-	byName  map[string]int32
-	members []member
-	fold    bool // names are compared without regard to case
-	order   []remembered
+	byName   map[string]int32
+	members  []member
+	fold     bool // names are compared without regard to case
+	order    []remembered
+	replaced int // of order, when it was full
 }
 
 // member is what to do with the value of a name, or of an element of an array. What is looked at for every value comes first.
@@ -70,8 +71,8 @@ type member struct {
 // remembered is a member as objects before have written it: gateways write their members in the same order again and again,
 // and comparing with one name is faster than finding it among many.
 type remembered struct {
-	quoted []byte // name, quotes and colon
-	member int32  // -1: not wanted
+	quoted string  // name, quotes and colon
+	member *member // nil: not wanted
 }
 
 const (
@@ -91,20 +92,27 @@ func (t *tree) object(s *scanner, n *node, i, depth int) int {
 		return i + 1
 	}
 	for k := 0; ; k++ {
-		m, start, at := n.expected(s, i, k)
+		m, start := n.expected(s, i, k)
 		if start < 0 {
-			if m, start, at = t.find(s, n, i, k); start < 0 {
+			if m, start, k = t.later(s, n, i, k); start < 0 {
 				return -1
 			}
 		}
-		k = at
 		switch {
-		case m < 0:
+		case m == nil:
 			i = s.value(start, depth)
-		case n.members[m].leaf:
-			i = t.leaf(s, &n.members[m], start, depth)
+		case m.leaf && s.buf[start] == '"': // most are, and calls cost
+			if i = s.text(start+1) + 1; i == 0 {
+				return -1
+			}
+			if m.slot >= 0 {
+				t.values[m.slot] = value{int32(start), int32(i), '"'}
+			}
+			if m.signs {
+				t.found.add(m.part)
+			}
 		default:
-			i = t.put(s, &n.members[m], start, depth)
+			i = t.put(s, m, start, depth)
 		}
 		if i < 0 {
 			return -1
@@ -121,29 +129,6 @@ func (t *tree) object(s *scanner, n *node, i, depth int) int {
 			i = s.space(i)
 		}
 	}
-}
-
-// leaf reads the value at i, which belongs to m and below which nothing is wanted: almost all are such.
-func (t *tree) leaf(s *scanner, m *member, i, depth int) (end int) {
-	first := s.buf[i]
-	if first == '"' {
-		if end = s.text(i+1) + 1; end == 0 {
-			return -1
-		}
-	} else if end = s.value(i, depth); end < 0 {
-		return -1
-	}
-	if first == 'n' {
-		t.forget(m)
-		return end
-	}
-	if m.slot >= 0 {
-		t.values[m.slot] = value{int32(i), int32(end), first}
-	}
-	if m.signs {
-		t.found.add(m.part)
-	}
-	return end
 }
 
 // put reads the value at i, which belongs to m.
@@ -184,30 +169,39 @@ func (t *tree) forget(m *member) {
 	}
 }
 
+// expected reads the name at i when it is that of the remembered nth member; start is -1 if it is not.
+func (n *node) expected(s *scanner, i, nth int) (m *member, start int) {
+	if nth >= len(n.order) {
+		return nil, -1
+	}
+	r := &n.order[nth]
+	if start = i + len(r.quoted); start > s.end || string(s.buf[i:start]) != r.quoted {
+		return nil, -1
+	}
+	if s.buf[start] <= ' ' {
+		start = s.space(start)
+	}
+	return r.member, start
+}
+
 // ahead is how many members that are missing now and then can follow each other without a slower look-up.
 const ahead = 3
 
-// expected reads the name at i when it is that of the remembered nth member, or of one soon after it, and returns which
-// one; start is -1 if it is none of them.
-func (n *node) expected(s *scanner, i, nth int) (m int32, start, at int) {
-	for at = nth; at < len(n.order) && at < nth+ahead; at++ {
-		r := &n.order[at]
-		if start = i + len(r.quoted); start > s.end || string(s.buf[i:start]) != string(r.quoted) {
-			continue
+// later reads the name at i, which is not that of the nth member, and returns which one it is.
+func (t *tree) later(s *scanner, n *node, i, nth int) (m *member, start, at int) {
+	for at = nth + 1; at < nth+ahead; at++ {
+		if m, start = n.expected(s, i, at); start >= 0 {
+			return m, start, at
 		}
-		if s.buf[start] <= ' ' {
-			start = s.space(start)
-		}
-		return r.member, start, at
 	}
-	return -1, -1, nth
+	return t.find(s, n, i, nth)
 }
 
 // find reads any name and remembers it.
-func (t *tree) find(s *scanner, n *node, i, nth int) (m int32, start, at int) {
+func (t *tree) find(s *scanner, n *node, i, nth int) (m *member, start, at int) {
 	from, to, start := s.key(i)
 	if start < 0 {
-		return -1, -1, nth
+		return nil, -1, nth
 	}
 	m = n.lookup(t.plain(s, from, to))
 	if s.buf[to+1] == ':' {
@@ -217,37 +211,37 @@ func (t *tree) find(s *scanner, n *node, i, nth int) (m int32, start, at int) {
 }
 
 // remember returns where a name is among those that are remembered, and puts it at nth if it is not: what is remembered is all
-// members in their order, those that some objects lack included. When it is full, new names take the place of others.
-func (n *node) remember(nth int, quoted []byte, m int32) int {
+// members in their order, those that some objects lack included. When it is full, new names take the place of others, so often that allocations stay bounded.
+func (n *node) remember(nth int, quoted []byte, m *member) int {
 	for at := range n.order {
-		if bytes.Equal(n.order[at].quoted, quoted) {
+		if n.order[at].quoted == string(quoted) {
 			return at
 		}
 	}
 	switch nth = min(nth, len(n.order)); {
 	case len(quoted) > maxRememberedName:
 	case len(n.order) < maxRemembered:
-		n.order = slices.Insert(n.order, nth, remembered{bytes.Clone(quoted), m})
-	default:
-		r := &n.order[min(nth, maxRemembered-1)]
-		r.quoted, r.member = append(r.quoted[:0], quoted...), m
+		n.order = slices.Insert(n.order, nth, remembered{string(quoted), m})
+	case n.replaced < maxRemembered*16: // names that never come again would cost memory for ever
+		n.replaced++
+		n.order[min(nth, maxRemembered-1)] = remembered{string(quoted), m}
 	}
 	return nth
 }
 
-// lookup returns which member a name is, -1 if it is not wanted.
-func (n *node) lookup(name []byte) int32 {
+// lookup returns which member a name is, nil if it is not wanted.
+func (n *node) lookup(name []byte) *member {
 	if m, ok := n.byName[string(name)]; ok {
-		return m
+		return &n.members[m]
 	}
 	if n.fold {
 		for k := range n.members {
 			if m := &n.members[k]; !m.element && len(m.name) == len(name) && foldEqual(name, m.name) {
-				return int32(k)
+				return m
 			}
 		}
 	}
-	return -1
+	return nil
 }
 
 // foldEqual compares ASCII without regard to case.
@@ -307,7 +301,8 @@ func (t *tree) pair(s *scanner, n *node, i, depth int) int {
 	if depth >= maxDepth {
 		return s.fail(i)
 	}
-	m, start := int32(-1), -1
+	var m *member
+	start := -1
 	if i = s.space(i + 1); s.buf[i] == '}' {
 		return i + 1
 	}
@@ -322,7 +317,7 @@ func (t *tree) pair(s *scanner, n *node, i, depth int) int {
 		}
 		switch string(t.plain(s, from, to)) {
 		case "key", "name", "Name":
-			if m = -1; s.buf[v] == '"' {
+			if m = nil; s.buf[v] == '"' {
 				m = n.lookup(t.plain(s, v+1, next-1))
 			}
 		case "value", "Value":
@@ -336,7 +331,7 @@ func (t *tree) pair(s *scanner, n *node, i, depth int) int {
 	if s.buf[i] != '}' {
 		return s.fail(i)
 	}
-	if m >= 0 && start >= 0 && t.put(s, &n.members[m], anyValue(s, start), depth+1) < 0 {
+	if m != nil && start >= 0 && t.put(s, m, anyValue(s, start), depth+1) < 0 {
 		return -1
 	}
 	return i + 1
