@@ -1,7 +1,7 @@
 package accesslog
 
-// apigee is what a MessageLogging policy of Apigee writes with the names that the README gives, by itself or as the jsonPayload of
-// Cloud Logging, and the dimensions of Apigee's analytics. All values of a policy are texts.
+// apigee is what a MessageLogging policy of Apigee writes with the names that the README gives, by itself or as the
+// jsonPayload of Cloud Logging, and the dimensions of Apigee's analytics. All values of a policy are texts.
 //
 // https://cloud.google.com/apigee/docs/api-platform/reference/policies/message-logging-policy
 var apigee = definition{

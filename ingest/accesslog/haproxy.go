@@ -36,7 +36,9 @@ var haproxy = definition{
 	escape:  "#",
 }
 
-// cutHAProxy cuts: 192.0.2.1:37238 [26/Nov/2026:14:00:00.123] fe be/s1 0/0/0/1/1 200 188 - - ---- 1/1/0/0/0 0/0 {agent} "GET / HTTP/1.1"
+// cutHAProxy cuts:
+//
+//	192.0.2.1:37238 [26/Nov/2026:14:00:00.123] fe be/s1 0/0/0/1/1 200 188 - - ---- 1/1/0/0/0 0/0 {agent} "GET / HTTP/1.1"
 func cutHAProxy(line []byte, columns []span) bool {
 	c := cutter{line: line}
 	client := c.until(" [")

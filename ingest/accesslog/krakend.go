@@ -2,8 +2,10 @@ package accesslog
 
 import "bytes"
 
-// krakend is the access log of KrakenD, which is that of gin: [GIN] 2026/11/26 - 14:00:00 | 200 | 4.5ms | 192.0.2.1 | GET "/user". It
-// names nobody but the address; KrakenD's OpenTelemetry spans say more.
+// krakend is the access log of KrakenD, which is that of gin. It names nobody but the address; KrakenD's OpenTelemetry
+// spans say more.
+//
+//	[GIN] 2026/11/26 - 14:00:00 | 200 | 4.5ms | 192.0.2.1 | GET "/user"
 //
 // https://www.krakend.io/docs/logging/
 var krakend = definition{

@@ -1,7 +1,7 @@
 package accesslog
 
-// ocsf is API Activity (6003) and HTTP Activity (4002) of the Open Cybersecurity Schema Framework. Where there is no HTTP request, what
-// was done becomes the method, and service and operation become the path.
+// ocsf is API Activity (6003) and HTTP Activity (4002) of the Open Cybersecurity Schema Framework. Where there is no HTTP
+// request, what was done becomes the method, and service and operation become the path.
 //
 // https://schema.ocsf.io/classes/api_activity
 var ocsf = definition{

@@ -210,8 +210,9 @@ func (t *tree) find(s *scanner, n *node, i, nth int) (m *member, start, at int) 
 	return m, start, nth
 }
 
-// remember returns where a name is among those that are remembered, and puts it at nth if it is not: what is remembered is all
-// members in their order, those that some objects lack included. When it is full, new names take the place of others, so often that allocations stay bounded.
+// remember returns where a name is among those that are remembered, and puts it at nth if it is not: what is remembered is
+// all members in their order, those that some objects lack included. When it is full, new names take the place of others,
+// so often that allocations stay bounded.
 func (n *node) remember(nth int, quoted []byte, m *member) int {
 	for at := range n.order {
 		if n.order[at].quoted == string(quoted) {
