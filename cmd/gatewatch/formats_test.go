@@ -41,6 +41,7 @@ func TestMistakesInMappingsAreNamed(t *testing.T) {
 	const base = "kafka: {topics: [t]}\nsinks: {stdout: {}}\n"
 	for text, want := range map[string]string{
 		"ingest: {format: kong, mapping: {client_id: {paht: a}}}":           "paht",
+		"ingest: {format: kong, mapping: {client_id: [a, {paht: b}]}}":      "paht",
 		"ingest: {format: kong, mapping: {clientid: a}}":                    "ingest: mapping.clientid: is no event field; the nearest one is client_id",
 		"ingest: {format: kong, mapping: {time: {path: a, unit: h}}}":       `ingest: mapping.time: unit "h"`,
 		"ingest: {format: kong, mapping: {client_id: 'a.', subject: 'b['}}": `ingest: mapping.subject: path "b["`,

@@ -23,12 +23,11 @@ func (s *Sources) UnmarshalYAML(unmarshal func(any) error) error {
 		*s = path(p)
 		return nil
 	}
-	var list []Sources
-	if unmarshal(&list) == nil {
-		for _, sources := range list {
-			*s = append(*s, sources...)
-		}
-		return nil
+	if items := []any{}; unmarshal(&items) == nil {
+		var list []Sources
+		err := unmarshal(&list)
+		*s = slices.Concat(list...)
+		return err
 	}
 	var one Source
 	err := unmarshal(&one)

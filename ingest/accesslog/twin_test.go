@@ -611,6 +611,13 @@ func timeIn(s, unit string) (event.Time, bool) {
 	case !jsonNumber.MatchString(s) || s[0] == '-':
 		return 0, false
 	}
+	if strings.ContainsAny(s, "eE") {
+		f, err := strconv.ParseFloat(s, 64)
+		if f *= float64(unitNanos[unit]); err != nil || f > math.MaxInt64/2 {
+			return 1e15, true
+		}
+		return event.Time(int64(f) / 1e6), true
+	}
 	exact, _ := new(big.Rat).SetString(s)
 	exact.Mul(exact, big.NewRat(unitNanos[unit], 1e6))
 	milli := new(big.Int).Quo(exact.Num(), exact.Denom())
