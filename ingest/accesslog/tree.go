@@ -3,6 +3,7 @@ package accesslog
 import (
 	"bytes"
 	"slices"
+	"unicode/utf8"
 )
 
 // value is where a value is and the first byte of it, which tells its type. The zero value is absent. In a value that is
@@ -220,7 +221,7 @@ func (n *node) remember(nth int, quoted []byte, m *member) int {
 		}
 	}
 	switch nth = min(nth, len(n.order)); {
-	case len(quoted) > maxRememberedName:
+	case len(quoted) > maxRememberedName || !plainName(quoted):
 	case len(n.order) < maxRemembered:
 		n.order = slices.Insert(n.order, nth, remembered{string(quoted), m})
 	case n.replaced < maxRemembered*16: // names that never come again would cost memory for ever
@@ -228,6 +229,16 @@ func (n *node) remember(nth int, quoted []byte, m *member) int {
 		n.order[min(nth, maxRemembered-1)] = remembered{string(quoted), m}
 	}
 	return nth
+}
+
+// plainName reports whether a name is ASCII without escapes: the scanner must see all others, for what they hold matters.
+func plainName(quoted []byte) bool {
+	for _, c := range quoted {
+		if c >= utf8.RuneSelf || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // lookup returns which member a name is, nil if it is not wanted.
