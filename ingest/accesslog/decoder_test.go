@@ -543,7 +543,7 @@ func TestChangedSamplesAgreeWithTwin(t *testing.T) {
 			objects = append(objects, v)
 		}
 	}
-	compared := 0
+	compared, shared := 0, newTestDecoder()
 	for range 3_000 {
 		changed := change(r, objects[r.IntN(len(objects))], 0)
 		record, err := json.Marshal(changed)
@@ -552,6 +552,9 @@ func TestChangedSamplesAgreeWithTwin(t *testing.T) {
 		}
 		if compare(t, record) {
 			compared++
+		}
+		if got, want := rendered(shared, record), rendered(newTestDecoder(), record); got != want {
+			t.Fatalf("%s\ngives after other records\n%s\nby itself\n%s", record, got, want)
 		}
 	}
 	if compared < 2_500 {
