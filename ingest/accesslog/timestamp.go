@@ -24,7 +24,10 @@ func parseTimeIn(b []byte, u unit) (event.Time, bool) {
 	if u == unitAuto {
 		return parseTime(b)
 	}
-	nano, ok := parseNano(b, u)
+	if seconds, nano, ok := parseCalendar(b, u); ok {
+		return event.Time(seconds*1000 + nano/1e6), true
+	}
+	nano, ok := parseEpochNano(b, u)
 	if !ok {
 		return event.Time(maxEpoch), u <= unitNano && isNumber(b) && b[0] != '-' // far in the future
 	}
@@ -40,14 +43,30 @@ func floorDiv(a, b int64) int64 {
 
 // parseNano reads a time in a unit as nanoseconds since 1970. Years after 2262 are not read.
 func parseNano(b []byte, u unit) (int64, bool) {
+	if seconds, nano, ok := parseCalendar(b, u); ok {
+		return seconds*1e9 + nano, seconds < maxSeconds && seconds > -maxSeconds
+	}
+	return parseEpochNano(b, u)
+}
+
+// parseCalendar reads what is written with year, month and day, as seconds since 1970 and nanoseconds.
+func parseCalendar(b []byte, u unit) (seconds, nano int64, ok bool) {
 	switch {
 	case u == unitCLF:
 		return parseCLF(b)
 	case u == unitGin:
 		return parseGin(b)
 	case len(b) > 4 && b[4] == '-':
-		seconds, nano, ok := parseInstant(b)
-		return seconds*1e9 + nano, ok && seconds < maxSeconds && seconds > -maxSeconds
+		return parseInstant(b)
+	}
+	return 0, 0, false
+}
+
+// parseEpochNano reads a number of units since 1970.
+func parseEpochNano(b []byte, u unit) (int64, bool) {
+	switch {
+	case u > unitNano:
+		return 0, false
 	case u == unitAuto:
 		t, ok := parseEpoch(b)
 		return int64(t) * 1e6, ok && t < maxSeconds*1000 && t > -maxSeconds*1000
@@ -80,34 +99,30 @@ const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
 // parseCLF reads 26/Nov/2026:14:00:00.123 +0000: the time of the common log format. HAProxy adds the fraction and leaves the
 // zone out, which then is UTC.
-func parseCLF(b []byte) (int64, bool) {
+func parseCLF(b []byte) (seconds, nano int64, ok bool) {
 	if len(b) < len("26/Nov/2026:14:00:00") || b[2] != '/' || b[6] != '/' || b[11] != ':' || b[14] != ':' || b[17] != ':' {
-		return 0, false
+		return 0, 0, false
 	}
 	month := bytes.Index([]byte(months), b[3:6])
 	if month < 0 || month%3 != 0 {
-		return 0, false
+		return 0, 0, false
 	}
-	seconds, ok := civil(two(b[7:])*100+two(b[9:]), month/3+1, two(b), b[12:])
-	nano, rest, ok2 := fraction(b[20:])
-	offset := 0
-	if len(rest) > 0 && rest[0] == ' ' {
-		var ok3 bool
-		offset, ok3 = zoneOffset(rest[1:])
-		ok2 = ok2 && ok3
-	} else if len(rest) > 0 {
-		return 0, false
+	seconds, ok = civil(two(b[7:])*100+two(b[9:]), month/3+1, two(b), b[12:])
+	nano, rest, whole := fraction(b[20:])
+	if !ok || !whole || len(rest) == 0 {
+		return seconds, nano, ok && whole
 	}
-	return (seconds-int64(offset))*1e9 + nano, ok && ok2 && seconds < maxSeconds-86400
+	offset, ok := zoneOffset(rest[1:])
+	return seconds - int64(offset), nano, ok && rest[0] == ' '
 }
 
 // parseGin reads 2026/11/26 - 14:00:00.
-func parseGin(b []byte) (int64, bool) {
+func parseGin(b []byte) (seconds, nano int64, ok bool) {
 	if len(b) != len("2026/11/26 - 14:00:00") || b[4] != '/' || b[7] != '/' || string(b[10:13]) != " - " || b[15] != ':' || b[18] != ':' {
-		return 0, false
+		return 0, 0, false
 	}
-	seconds, ok := civil(two(b)*100+two(b[2:]), two(b[5:]), two(b[8:]), b[13:])
-	return seconds * 1e9, ok && seconds < maxSeconds
+	seconds, ok = civil(two(b)*100+two(b[2:]), two(b[5:]), two(b[8:]), b[13:])
+	return seconds, 0, ok
 }
 
 // parseTime reads RFC 3339 with any offset and fraction, or a number of seconds or milliseconds since 1970. What is
