@@ -83,16 +83,21 @@ func parseEpochIn(b []byte, unit int64) (int64, bool) {
 		}
 		whole = whole*10 + int64(b[i]-'0')
 	}
-	if i == 0 || leadingZero(b) || i < len(b) && b[i] != '.' {
-		f, ok := slowFloat(b)
-		f *= float64(unit)
-		return int64(f), ok && math.Abs(f) < math.MaxInt64/2
+	nano, rest, ok := fraction(b[i:])
+	if i == 0 || leadingZero(b) || !ok || len(rest) > 0 {
+		return oddEpochIn(b, unit)
 	}
 	if whole > math.MaxInt64/unit-1 {
 		return 0, false
 	}
-	nano, rest, ok := fraction(b[i:])
-	return whole*unit + nano/(1e9/unit), ok && len(rest) == 0
+	return whole*unit + nano/(1e9/unit), true
+}
+
+// oddEpochIn reads what is negative or has an exponent.
+func oddEpochIn(b []byte, unit int64) (int64, bool) {
+	f, ok := slowFloat(b)
+	f *= float64(unit)
+	return int64(f), ok && math.Abs(f) < math.MaxInt64/2
 }
 
 const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
