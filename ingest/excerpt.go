@@ -12,8 +12,8 @@ const MaxExcerpt = 512
 
 // publicNames are the only words that an excerpt keeps: names of members, where they stand as such.
 var publicNames = func() map[string]bool {
-	names := map[string]bool{"records": true}
-	for _, name := range accesslog.Fields() {
+	names := map[string]bool{}
+	for _, name := range accesslog.Names() {
 		names[name] = true
 	}
 	return names

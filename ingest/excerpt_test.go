@@ -10,6 +10,7 @@ func TestExcerpt(t *testing.T) {
 	for record, want := range map[string]string{
 		`{"time":"2026-11-22T10:00:00Z","status":200,"secret":"s3cr3t!"}`: `{"time":"0000-00-00x00:00:00x","status":000,"xxxxxx":"x0xx0x!"}`,
 		`{"path":"time","x":"path" , "path" : null}`:                      `{"path":"xxxx","x":"xxxx" , "path" : xxxx}`,
+		`{"started_at":1,"client_ip":"192.0.2.1","latency":{"x":1}}`:      `{"started_at":0,"client_ip":"000.0.0.0","latency":{"x":0}}`,
 		`{"records":[{"method":"GET`:                                      `{"records":[{"method":"XXX`,
 		"GET /a?token=abc\n\x00é":                                         "xxx /x?xxxxx=xxx  x",
 		`"time`:                                                           `"xxxx`,

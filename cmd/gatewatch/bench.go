@@ -38,24 +38,25 @@ type benchFlags struct {
 
 // benchResult is what one machine does with one rule set. Times are of wall clock, in nanoseconds where the name says so.
 type benchResult struct {
-	CPUs           int          `json:"cpus"`
-	GoVersion      string       `json:"go_version"`
-	Rules          int          `json:"rules"`
-	Clients        int          `json:"clients"`
-	Events         int          `json:"events"`
-	BytesPerEvent  float64      `json:"bytes_per_event"`
-	DecodeNS       float64      `json:"decode_ns_per_event"` // one core: decode, places, pseudonyms, route
-	MatchNS        float64      `json:"match_ns_per_event"`  // one core: which rules and entities an event concerns
-	ApplyNS        float64      `json:"apply_ns_per_event"`  // one core: order and apply to all rules
-	EventsPerCore  float64      `json:"events_per_second_per_core"`
-	AllocsPerEvent float64      `json:"allocations_per_event"`
-	Entities       int          `json:"entities"`
-	BytesPerEntity float64      `json:"bytes_per_entity"`
-	BytesPerClient float64      `json:"bytes_per_client"`
-	HeapPerClient  float64      `json:"heap_bytes_per_client"`
-	Flood          *floodResult `json:"flood,omitempty"`
-	PerRule        []ruleCost   `json:"per_rule,omitempty"` // the dearest first
-	Kafka          *kafkaResult `json:"kafka,omitempty"`
+	CPUs           int            `json:"cpus"`
+	GoVersion      string         `json:"go_version"`
+	Rules          int            `json:"rules"`
+	Clients        int            `json:"clients"`
+	Events         int            `json:"events"`
+	BytesPerEvent  float64        `json:"bytes_per_event"`
+	DecodeNS       float64        `json:"decode_ns_per_event"` // one core: decode, places, pseudonyms, route
+	MatchNS        float64        `json:"match_ns_per_event"`  // one core: which rules and entities an event concerns
+	ApplyNS        float64        `json:"apply_ns_per_event"`  // one core: order and apply to all rules
+	EventsPerCore  float64        `json:"events_per_second_per_core"`
+	AllocsPerEvent float64        `json:"allocations_per_event"`
+	Entities       int            `json:"entities"`
+	BytesPerEntity float64        `json:"bytes_per_entity"`
+	BytesPerClient float64        `json:"bytes_per_client"`
+	HeapPerClient  float64        `json:"heap_bytes_per_client"`
+	Formats        []formatResult `json:"formats,omitempty"`
+	Flood          *floodResult   `json:"flood,omitempty"`
+	PerRule        []ruleCost     `json:"per_rule,omitempty"` // the dearest first
+	Kafka          *kafkaResult   `json:"kafka,omitempty"`
 }
 
 // kafkaResult is the whole way from Kafka to alerts.
@@ -105,7 +106,7 @@ func newBenchCommand() *cobra.Command {
 	flags.IntVar(&f.density, "density", 200_000, "events a second of event time")
 	flags.IntVar(&f.flood, "flood", 0, "then send so many requests of clients, users, tokens and addresses that were never seen, and measure memory again")
 	flags.StringSliceVar(&f.brokers, "brokers", nil, "measure with this Kafka cluster instead of the broker in this process")
-	flags.StringSliceVar(&f.skipping, "skip", nil, "leave parts out: engine, rules or kafka")
+	flags.StringSliceVar(&f.skipping, "skip", nil, "leave parts out: engine, rules, formats, kafka")
 	flags.StringVar(&f.profile, "cpuprofile", "", "write a CPU profile of the measured parts to this file, for go tool pprof")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
@@ -141,12 +142,14 @@ func (f benchFlags) validate() error {
 		return usagef("--flood must be between 0 and 100,000,000")
 	}
 	for _, part := range f.skipping {
-		if !slices.Contains([]string{"engine", "rules", "kafka"}, part) {
-			return usagef("--skip must be engine, rules or kafka, not %q", part)
+		if !slices.Contains([]string{"engine", "rules", "formats", "kafka"}, part) {
+			return usagef("--skip must be engine, rules, formats or kafka, not %q", part)
 		}
 	}
 	return nil
 }
+
+func (f benchFlags) skips(part string) bool { return slices.Contains(f.skipping, part) }
 
 func bench(ctx context.Context, f benchFlags, stderr io.Writer) (*benchResult, error) {
 	if err := f.validate(); err != nil {
@@ -163,19 +166,25 @@ func bench(ctx context.Context, f benchFlags, stderr io.Writer) (*benchResult, e
 	r := &benchResult{CPUs: runtime.GOMAXPROCS(0), GoVersion: runtime.Version(), Rules: set.Len(), Clients: f.clients, Events: f.events}
 	decoding := newDecoding(defaultConfig().Ingest.Config, databases, nil)
 	decoding.use(set)
-	if !slices.Contains(f.skipping, "engine") {
+	if !f.skips("formats") {
+		fmt.Fprintln(stderr, "measuring formats …")
+		if r.Formats, err = benchFormats(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !f.skips("engine") {
 		fmt.Fprintln(stderr, "measuring the engine …")
 		if err := benchEngine(ctx, f, set, decoding, r, stderr); err != nil {
 			return nil, err
 		}
 	}
-	if !slices.Contains(f.skipping, "rules") {
+	if !f.skips("rules") {
 		fmt.Fprintln(stderr, "measuring each rule alone …")
 		if r.PerRule, err = benchRules(ctx, set, decoding); err != nil {
 			return nil, err
 		}
 	}
-	if !slices.Contains(f.skipping, "kafka") {
+	if !f.skips("kafka") {
 		fmt.Fprintln(stderr, "measuring Kafka to alert …")
 		if r.Kafka, err = benchKafka(ctx, f, set, decoding); err != nil {
 			return nil, err
@@ -348,5 +357,8 @@ func (r *benchResult) write(w io.Writer, asJSON bool) error {
 	if len(r.PerRule) > 0 {
 		writeCosts(t, r.PerRule)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return writeFormats(w, r.Formats)
 }

@@ -79,7 +79,9 @@ func (d *decoding) pseudonym(field, value string) string {
 	if err != nil {
 		return value
 	}
-	decoder := d.newDecoder()
+	canonical := d.options
+	canonical.Format, canonical.Mapping = accesslog.Canonical, nil
+	decoder := ingest.NewDecoder(canonical)
 	decoder.Begin(event.Partition{})
 	decoder.Add(0, record)
 	batch, _ := decoder.Take()
