@@ -1,0 +1,40 @@
+package sinks
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gatewatch/gatewatch/detector/alert"
+)
+
+// Filter says which alerts a destination for people gets.
+type Filter struct {
+	MinSeverity alert.Severity `yaml:"min_severity"`
+	States      []alert.State  `yaml:"states"`
+}
+
+// Validate reports everything that is wrong with f.
+func (f Filter) Validate() error {
+	var errs []error
+	if !slices.Contains(alert.Severities(), f.MinSeverity) {
+		errs = append(errs, fmt.Errorf("min_severity is %q, must be one of %v", f.MinSeverity, alert.Severities()))
+	}
+	all := []alert.State{alert.Open, alert.Update, alert.Closed}
+	if len(f.States) == 0 {
+		errs = append(errs, fmt.Errorf("states is empty, name some of %v", all))
+	}
+	for _, s := range f.States {
+		if !slices.Contains(all, s) {
+			errs = append(errs, fmt.Errorf("states has %q, must be some of %v", s, all))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Passes reports whether the destination gets the alert. All versions of one alert have one severity, so that what was opened
+// there is closed there.
+func (f Filter) Passes(a *alert.Alert) bool {
+	severities := alert.Severities()
+	return slices.Index(severities, a.Rule.Severity) >= slices.Index(severities, f.MinSeverity) && slices.Contains(f.States, a.State)
+}
