@@ -4,7 +4,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -15,20 +17,27 @@ import (
 
 // Config says how records are decoded. It is the YAML form.
 type Config struct {
-	Format         string        `yaml:"format"`           // auto: found by content, for each record
-	MaxFuture      time.Duration `yaml:"max_future"`       // an event further ahead of the clock is rejected
-	MaxRecordBytes int           `yaml:"max_record_bytes"` // a larger record is rejected
-	PrivacyKey     string        `yaml:"privacy_key"`      // secret: key of the pseudonyms; empty: a key that everybody knows
-	Pseudonymise   []string      `yaml:"pseudonymise"`     // beside token_id: subject, session_id, source_ip
+	Format           string            `yaml:"format"`             // auto: found by content, for each record
+	MaxFuture        time.Duration     `yaml:"max_future"`         // an event further ahead of the clock is rejected
+	MaxRecordBytes   int               `yaml:"max_record_bytes"`   // a larger record is rejected
+	MaxUnpackedBytes int               `yaml:"max_unpacked_bytes"` // a compressed record that becomes larger is rejected
+	Mapping          accesslog.Mapping `yaml:"mapping"`            // where values stand, before those of format
+	TrustedProxies   []string          `yaml:"trusted_proxies"`    // networks whose X-Forwarded-For counts
+	ReadJWT          bool              `yaml:"read_jwt"`           // the gateway verifies tokens: claims of logged ones count, of requests that succeeded
+	PrivacyKey       string            `yaml:"privacy_key"`        // secret: key of the pseudonyms; empty: a key that everybody knows
+	Pseudonymise     []string          `yaml:"pseudonymise"`       // beside token_id: subject, session_id, source_ip
 }
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Format:         accesslog.Auto,
-		MaxFuture:      accesslog.DefaultMaxFuture,
-		MaxRecordBytes: accesslog.DefaultMaxRecordBytes,
-		Pseudonymise:   []string{},
+		Format:           accesslog.Auto,
+		MaxFuture:        accesslog.DefaultMaxFuture,
+		MaxRecordBytes:   accesslog.DefaultMaxRecordBytes,
+		MaxUnpackedBytes: accesslog.DefaultMaxUnpackedBytes,
+		Mapping:          accesslog.Mapping{},
+		TrustedProxies:   []string{},
+		Pseudonymise:     []string{},
 	}
 }
 
@@ -45,12 +54,64 @@ func (c Config) Validate() error {
 	if c.MaxRecordBytes < 1<<10 || c.MaxRecordBytes > 64<<20 {
 		return fmt.Errorf("max_record_bytes: %d is not between 1 KiB and 64 MiB", c.MaxRecordBytes)
 	}
+	if c.MaxUnpackedBytes < c.MaxRecordBytes || c.MaxUnpackedBytes > 1<<30 {
+		return fmt.Errorf("max_unpacked_bytes: %d is not between max_record_bytes and 1 GiB", c.MaxUnpackedBytes)
+	}
+	if err := c.validateMapping(); err != nil {
+		return err
+	}
+	if _, err := c.trustedProxies(); err != nil {
+		return err
+	}
 	for _, name := range c.Pseudonymise {
 		if !slices.Contains(pseudonymisable, name) {
 			return fmt.Errorf("pseudonymise: %q is none of %s", name, strings.Join(pseudonymisable, ", "))
 		}
 	}
 	return nil
+}
+
+// validateMapping reports everything that is wrong with the mapping, one mistake a line.
+func (c Config) validateMapping() error {
+	if len(c.Mapping) == 0 {
+		if c.Format == accesslog.Mapped {
+			return fmt.Errorf("mapping: is empty, but format is %s", accesslog.Mapped)
+		}
+		return nil
+	}
+	if c.Format == accesslog.Auto {
+		return fmt.Errorf("mapping: needs a format: name the one it adds to, or %s", accesslog.Mapped)
+	}
+	var errs []error
+	if err := c.Mapping.Validate(); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			errs = append(errs, errors.New("mapping."+line))
+		}
+	}
+	if c.Format == accesslog.Mapped {
+		for _, alternatives := range [][]string{{"time"}, {"method", "request_line"}, {"path", "request_line"}, {"status"}} {
+			if !slices.ContainsFunc(alternatives, func(name string) bool { return len(c.Mapping[name]) > 0 }) {
+				errs = append(errs, fmt.Errorf("mapping.%s: is missing; every event has one", strings.Join(alternatives, " or ")))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// trustedProxies reads networks and single addresses.
+func (c Config) trustedProxies() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if addr, single := netip.ParseAddr(text); single == nil {
+			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("trusted_proxies: %q is no network such as 10.0.0.0/8", text)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
 }
 
 // ValueSeed derives a number from the key of the pseudonyms, 0 from none: whoever has the same configuration counts alike.
@@ -65,10 +126,15 @@ func (c Config) ValueSeed() uint64 {
 
 // Options returns the options that c stands for; query parameters, databases and metrics are for the caller to add.
 func (c Config) Options() Options {
+	proxies, _ := c.trustedProxies() // c is valid
 	return Options{
-		Format:         c.Format,
-		MaxFuture:      c.MaxFuture,
-		MaxRecordBytes: c.MaxRecordBytes,
+		MaxUnpackedBytes: c.MaxUnpackedBytes,
+		Mapping:          c.Mapping,
+		TrustedProxies:   proxies,
+		ReadJWT:          c.ReadJWT,
+		Format:           c.Format,
+		MaxFuture:        c.MaxFuture,
+		MaxRecordBytes:   c.MaxRecordBytes,
 		Privacy: privacy.Options{
 			Key:       []byte(c.PrivacyKey),
 			Subject:   slices.Contains(c.Pseudonymise, "subject"),

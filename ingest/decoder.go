@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -14,15 +15,19 @@ import (
 
 // Options says how records become events. The zero value of each field means its default.
 type Options struct {
-	Format         string                // auto or canonical
-	MaxFuture      time.Duration         // default 5 minutes
-	MaxRecordBytes int                   // default 1 MiB
-	Query          *accesslog.QueryNames // query parameters that rules name; may change at any time; nil: none
-	Privacy        privacy.Options
-	Geo            *geo.Databases // nil: places and networks stay unknown
-	GeoCache       int            // addresses remembered by each decoder; default geo.DefaultCacheEntries
-	Metrics        *Metrics       // nil: none
-	Now            func() time.Time
+	Format           string                // one of accesslog.Formats; default auto
+	Mapping          accesslog.Mapping     // valid; nil: none
+	MaxUnpackedBytes int                   // of a record that was compressed; default 16 MiB
+	TrustedProxies   []netip.Prefix        // whose X-Forwarded-For counts
+	ReadJWT          bool                  // claims of logged tokens count, of requests that succeeded
+	MaxFuture        time.Duration         // default 5 minutes
+	MaxRecordBytes   int                   // default 1 MiB
+	Query            *accesslog.QueryNames // query parameters that rules name; may change at any time; nil: none
+	Privacy          privacy.Options
+	Geo              *geo.Databases // nil: places and networks stay unknown
+	GeoCache         int            // addresses remembered by each decoder; default geo.DefaultCacheEntries
+	Metrics          *Metrics       // nil: none
+	Now              func() time.Time
 }
 
 // Decoder turns records of one partition into batches of events: it decodes them, finds places, replaces secrets and
@@ -66,11 +71,15 @@ const (
 func NewDecoder(opts Options) *Decoder {
 	d := &Decoder{
 		format: accesslog.New(accesslog.Options{
-			Format:         opts.Format,
-			MaxFuture:      opts.MaxFuture,
-			MaxRecordBytes: opts.MaxRecordBytes,
-			Now:            opts.Now,
-			Query:          opts.Query,
+			Format:           opts.Format,
+			Mapping:          opts.Mapping,
+			MaxUnpackedBytes: opts.MaxUnpackedBytes,
+			TrustedProxies:   opts.TrustedProxies,
+			ReadJWT:          opts.ReadJWT,
+			MaxFuture:        opts.MaxFuture,
+			MaxRecordBytes:   opts.MaxRecordBytes,
+			Now:              opts.Now,
+			Query:            opts.Query,
 		}),
 		privacy: privacy.New(opts.Privacy),
 		metrics: opts.Metrics,
@@ -95,6 +104,15 @@ func (d *Decoder) Begin(p event.Partition) {
 
 // Add decodes one record. value may be reused afterwards. Offsets rise; they may have gaps.
 func (d *Decoder) Add(offset int64, value []byte) {
+	d.AddRecord(offset, accesslog.Record{Value: value})
+}
+
+// Whole reports whether events need more of a record than its value: AddRecord in place of Add.
+func (d *Decoder) Whole() bool { return d.format.Whole() }
+
+// AddRecord is Add with what Kafka carries beside the value.
+func (d *Decoder) AddRecord(offset int64, record accesslog.Record) {
+	value := record.Value
 	b := &d.current.batch
 	if d.records == 0 {
 		b.First = offset
@@ -104,7 +122,7 @@ func (d *Decoder) Add(offset int64, value []byte) {
 	d.bytes += len(value)
 
 	first := len(b.Events)
-	b.Events = d.format.Decode(value, &d.current.arena, b.Events)
+	b.Events = d.format.DecodeRecord(record, &d.current.arena, b.Events)
 	for i, element := range d.format.Elements() {
 		e := &b.Events[first+i]
 		e.Offset = offset
@@ -135,7 +153,7 @@ func (d *Decoder) reject(offset int64, value []byte, problems []accesslog.Proble
 			Reason:    p.Reason,
 			Detail:    p.Detail,
 			Size:      len(value),
-			Excerpt:   Excerpt(value[p.Start:p.End]),
+			Excerpt:   Excerpt(d.format.Unpacked()[p.Start:p.End]),
 		})
 	}
 	d.format.Rejected(d.metrics.countRejected)
@@ -164,6 +182,7 @@ func (d *Decoder) count(events int) {
 	d.metrics.bytes.Add(float64(d.bytes))
 	d.metrics.events.Add(float64(events))
 	d.format.IgnoredFields(d.metrics.countIgnored)
+	d.metrics.skipped.Add(float64(d.format.Skipped()))
 	if d.geo != nil {
 		d.geo.Flush()
 	}

@@ -176,7 +176,7 @@ func TestMetrics(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if want := 3 + len(Reasons()) + len(accesslog.Fields()); series != want {
+	if want := 4 + len(Reasons()) + len(accesslog.Fields()); series != want {
 		t.Errorf("%d series, want %d from the start", series, want)
 	}
 }

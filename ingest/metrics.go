@@ -8,8 +8,8 @@ import (
 
 // Metrics counts what decoders do. All decoders of a process share one.
 type Metrics struct {
-	records, bytes, events prometheus.Counter
-	rejected, ignored      *prometheus.CounterVec
+	records, bytes, events, skipped prometheus.Counter
+	rejected, ignored               *prometheus.CounterVec
 }
 
 // NewMetrics makes the counters, registered with r unless it is nil.
@@ -24,6 +24,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		records:  counter("records_total", "Records read, good and bad."),
 		bytes:    counter("bytes_total", "Bytes of the records read."),
 		events:   counter("events_total", "Events decoded."),
+		skipped:  counter("skipped_total", "Parts of records that are no requests to a gateway and not missed: spans of clients, other logs, sums, control messages."),
 		rejected: vector("rejected_total", "Records and parts of records that could not become events.", "reason"),
 		ignored:  vector("ignored_fields_total", "Optional fields left empty because their value could not be used.", "field"),
 	}
@@ -34,7 +35,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		m.ignored.WithLabelValues(field)
 	}
 	if r != nil {
-		r.MustRegister(m.records, m.bytes, m.events, m.rejected, m.ignored)
+		r.MustRegister(m.records, m.bytes, m.events, m.skipped, m.rejected, m.ignored)
 	}
 	return m
 }

@@ -303,11 +303,11 @@ func TestManyAttributesAndScopesAreBounded(t *testing.T) {
 	}
 }
 
-// compare decodes a record with both decoders.
-func compare(t *testing.T, record []byte) {
+// compare decodes a record with both decoders, and reports whether it was for the twin.
+func compare(t *testing.T, record []byte) bool {
 	w := &twin{now: event.TimeOf(testNow()), query: testQuery}
 	if len(record) > DefaultMaxRecordBytes || !w.decode(record) {
-		return
+		return false
 	}
 	var mem arena.Arena
 	d := newTestDecoder()
@@ -330,7 +330,7 @@ func compare(t *testing.T, record []byte) {
 	}
 	for i := range events {
 		if len(w.events[i].Attributes) > maxAttributes/2 || len(w.events[i].Scopes) > maxScopes {
-			return // the twin knows no limits
+			return false // the twin knows no limits
 		}
 		sortAttributes(events[i].Attributes)
 		sortAttributes(w.events[i].Attributes)
@@ -338,9 +338,13 @@ func compare(t *testing.T, record []byte) {
 			t.Fatalf("%q: event %d\n%+v, the twin has\n%+v", record, i, events[i], w.events[i])
 		}
 	}
+	if skipped := d.Skipped(); skipped != w.skipped {
+		t.Fatalf("%q: skipped %d, the twin %d", record, skipped, w.skipped)
+	}
 	if !maps.Equal(ignored, w.ignored) {
 		t.Fatalf("%q: ignored %v, the twin %v", record, ignored, w.ignored)
 	}
+	return true
 }
 
 func sortAttributes(list []event.Attribute) {
@@ -381,17 +385,35 @@ func TestNastyRecordsAgreeWithTwin(t *testing.T) {
 	}
 }
 
+func TestSamplesAgreeWithTwin(t *testing.T) {
+	for _, record := range sampleRecords(t) {
+		compare(t, record)
+	}
+}
+
 func FuzzDecodeAgainstTwin(f *testing.F) {
 	for _, record := range nasty {
 		f.Add([]byte(record))
 	}
-	f.Fuzz(compare)
+	for _, record := range sampleRecords(f) {
+		f.Add(record)
+	}
+	f.Fuzz(func(t *testing.T, record []byte) { compare(t, record) })
 }
 
 // FuzzDecodeAnything holds for every input, however broken.
 func FuzzDecodeAnything(f *testing.F) {
 	for _, record := range nasty {
 		f.Add([]byte(record))
+	}
+	for file, record := range sampleRecords(f) {
+		f.Add(record)
+		if strings.Contains(file, "otlp") && strings.HasSuffix(file, ".json") {
+			f.Add(protobuf(f, record))
+		}
+	}
+	for _, b := range packed(f, []byte(full)) {
+		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, record []byte) {
 		var mem arena.Arena
@@ -408,8 +430,8 @@ func FuzzDecodeAnything(f *testing.F) {
 			}
 		}
 		for _, p := range d.Problems() {
-			if p.Start < 0 || p.Start > p.End || p.End > len(record) {
-				t.Fatalf("problem %+v lies outside of %d bytes", p, len(record))
+			if p.Start < 0 || p.Start > p.End || p.End > len(d.Unpacked()) {
+				t.Fatalf("problem %+v lies outside of %d bytes", p, len(d.Unpacked()))
 			}
 		}
 		seen := map[int32]bool{}
@@ -498,4 +520,64 @@ func TestRandomRecordsAgreeWithTwin(t *testing.T) {
 		}
 		compare(t, []byte(record.String()))
 	}
+}
+
+// TestChangedSamplesAgreeWithTwin puts other values in place of those that gateways write, and leaves members out.
+func TestChangedSamplesAgreeWithTwin(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	var objects []any
+	for _, record := range sampleRecords(t) {
+		dec := json.NewDecoder(strings.NewReader(string(record)))
+		dec.UseNumber()
+		for {
+			var v any
+			if dec.Decode(&v) != nil {
+				break
+			}
+			objects = append(objects, v)
+		}
+	}
+	compared := 0
+	for range 3_000 {
+		changed := change(r, objects[r.IntN(len(objects))], 0)
+		record, err := json.Marshal(changed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if compare(t, record) {
+			compared++
+		}
+	}
+	if compared < 2_500 {
+		t.Errorf("only %d records were for the twin", compared)
+	}
+}
+
+// change returns v with some of it changed.
+func change(r *rand.Rand, v any, depth int) any {
+	if depth > 0 && r.IntN(60) == 0 {
+		others := []any{
+			nil, true, "", "-", "a", "/b/c?q=1", json.Number("0"), json.Number("-1"), json.Number("1795341598.25"), json.Number("1795341598123"),
+			json.Number("1e3"), json.Number("200"), "200", "GET /a HTTP/1.1", "22/Nov/2026:09:59:58 +0100", "2026-11-22T09:59:58.123456+0100", []any{}, []any{"x", nil},
+			[]any{nil}, map[string]any{}, map[string]any{"key": "a", "value": "b"}, []any{[]any{"x"}}, "192.0.2.1:80", "Bearer abcdefghijkl", "é\"\\\n", "a,b c",
+		}
+		return others[r.IntN(len(others))]
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if r.IntN(50) > 0 {
+				out[k] = change(r, v[k], depth+1)
+			}
+		}
+		return out
+	case []any:
+		var out []any
+		for _, item := range v {
+			out = append(out, change(r, item, depth+1))
+		}
+		return out
+	}
+	return v
 }

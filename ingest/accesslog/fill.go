@@ -4,28 +4,27 @@ import (
 	"bytes"
 	"math"
 	"net/netip"
+	"strings"
+	"time"
 
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest/arena"
 )
 
-const required = 1<<fieldTime | 1<<fieldMethod | 1<<fieldPath | 1<<fieldStatus
-
 // fill makes e of the object that was read. A reason other than "" says why it is no event.
 func (d *Decoder) fill(e *event.Event) (Reason, string) {
-	c := &d.canonical
-	if c.present&required != required {
-		return MissingField, c.missing()
+	d.status, d.jwt = 0, nil
+	if missing := d.missing(); missing != "" {
+		return MissingField, missing
 	}
 	if reason, detail := d.fillTime(e); reason != "" {
 		return reason, detail
 	}
-	method := d.required(fieldMethod)
+	method, target := d.request()
 	if !upperMethod(method) {
 		return BadField, "method is no HTTP method"
 	}
 	e.Method = arena.String(method)
-	target := d.required(fieldPath)
 	if len(target) == 0 {
 		return BadField, "path is no string or empty"
 	}
@@ -34,47 +33,133 @@ func (d *Decoder) fill(e *event.Event) (Reason, string) {
 		return TooLarge, "path longer than 8 KiB"
 	}
 	e.Path = d.rooted(path)
-	status, ok := d.integer(fieldStatus)
-	if !ok || status < 100 || status > 599 {
+	if !d.fillStatus(e) {
 		return BadField, "status is no number from 100 to 599"
 	}
-	e.Status = int32(status)
 	d.fillTexts(e)
 	d.fillAddress(e)
+	d.fillCredentials(e)
 	if e.ClientID == "" && e.Subject == "" && e.TokenID == "" && !e.SourceIP.IsValid() {
 		return MissingField, "nobody: client_id, subject, token_id and source_ip are all missing"
 	}
 	d.fillNumbers(e)
+	if len(query) == 0 {
+		query, _ = d.field(fieldQuery)
+	}
 	d.fillLists(e, query)
 	return "", ""
 }
 
-func (c *canonical) missing() string {
+// missing says which required field has no source with a value.
+func (d *Decoder) missing() string {
 	for f := fieldTime; f <= fieldStatus; f++ {
-		if !c.has(f) {
-			return fieldNames[f] + " is missing"
+		if d.has(f) || (f == fieldMethod || f == fieldPath) && d.has(fieldRequestLine) {
+			continue
 		}
+		return mappable[f] + " is missing"
 	}
 	return ""
 }
 
-func (d *Decoder) fillTime(e *event.Event) (Reason, string) {
-	v := d.canonical.values[fieldTime]
-	if v.first != '"' && v.first != '-' && !isDigit(v.first) {
-		return BadField, "time is neither a string nor a number"
+func (d *Decoder) has(f field) bool {
+	sources := d.format.fields[f]
+	for i := range sources {
+		if s := &sources[i]; s.simple {
+			if d.format.tree.values[s.slot].present() {
+				return true
+			}
+		} else if _, found := d.resolve(s); found != absent {
+			return true
+		}
 	}
-	t, ok := d.time(v)
-	if !ok {
-		return BadTime, "time is neither RFC 3339 nor epoch seconds or milliseconds"
+	return false
+}
+
+// fillTime takes the first source that is a time; of several bad ones the first says what is wrong.
+func (d *Decoder) fillTime(e *event.Event) (reason Reason, detail string) {
+	sources := d.format.fields[fieldTime]
+	for i := range sources {
+		t, why, what := d.eventTime(&sources[i])
+		if what == "" {
+			e.Time = t
+			return "", ""
+		}
+		if reason == "" || reason == MissingField {
+			reason, detail = why, what
+		}
 	}
-	if t < earliest {
-		return BadTime, "time is before the year 2000"
+	return reason, detail
+}
+
+func (d *Decoder) eventTime(s *source) (event.Time, Reason, string) {
+	text, found := d.resolve(s)
+	if found == absent {
+		return 0, MissingField, "time is missing"
 	}
-	if d.future(t) {
-		return Future, "time is further ahead of the clock than allowed"
+	if found == unusable {
+		return 0, BadField, "time is neither a string nor a number"
 	}
-	e.Time = t
-	return "", ""
+	t, ok := parseTimeIn(text, s.unit)
+	switch {
+	case !ok:
+		return 0, BadTime, "time is neither RFC 3339 nor epoch seconds or milliseconds, nor what the format says"
+	case t < earliest:
+		return 0, BadTime, "time is before the year 2000"
+	case d.future(t):
+		return 0, Future, "time is further ahead of the clock than allowed"
+	}
+	return t, "", ""
+}
+
+// request returns method and target, from fields of their own or from the request line.
+func (d *Decoder) request() (method, target []byte) {
+	method, _ = d.texts(fieldMethod)
+	target, _ = d.texts(fieldPath)
+	if len(method) > 0 && len(target) > 0 || len(d.format.fields[fieldRequestLine]) == 0 {
+		return method, target
+	}
+	line, _ := d.texts(fieldRequestLine)
+	verb, rest, _ := bytes.Cut(line, []byte{' '})
+	if i := bytes.LastIndex(rest, []byte(" HTTP/")); i >= 0 {
+		rest = rest[:i]
+	}
+	if len(method) == 0 {
+		method = verb
+	}
+	if len(target) == 0 {
+		target = rest
+	}
+	return method, target
+}
+
+// texts returns the first text of a field: numbers are none.
+func (d *Decoder) texts(f field) ([]byte, finding) {
+	sources := d.format.fields[f]
+	for i := range sources {
+		s := &sources[i]
+		if s.simple && !d.format.tree.values[s.slot].text() {
+			continue
+		}
+		if text, found := d.resolve(s); found == usable {
+			return text, usable
+		}
+	}
+	return nil, absent
+}
+
+// text reports whether v can be a text.
+func (v value) text() bool { return v.first == '"' || v.first == rawText || v.first == '[' }
+
+func (d *Decoder) fillStatus(e *event.Event) bool {
+	sources := d.format.fields[fieldStatus]
+	for i := range sources {
+		text, _ := d.resolve(&sources[i])
+		if n, ok := parseInteger(text); ok && n >= 100 && n <= 599 {
+			e.Status, d.status = int32(n), int32(n)
+			return true
+		}
+	}
+	return false
 }
 
 func (d *Decoder) fillTexts(e *event.Event) {
@@ -84,30 +169,74 @@ func (d *Decoder) fillTexts(e *event.Event) {
 	e.Subject = d.optional(fieldSubject)
 	e.TokenID = d.optional(fieldTokenID)
 	e.SessionID = d.optional(fieldSessionID)
-	e.Route = d.optional(fieldRoute)
+	if e.Route = d.optional(fieldRoute); !d.format.strict {
+		e.Route = template(e.Route, e.Path)
+	}
 	e.UserAgent = d.optional(fieldUserAgent)
 	e.RequestID = d.optional(fieldRequestID)
 }
 
+// template returns the template of what a gateway calls the route: it may stand behind a method. What is no path, or the path
+// itself, is none, and is learned later as if nothing had been there.
+func template(route, path string) string {
+	if i := strings.IndexByte(route, ' '); i > 0 {
+		route = route[i+1:]
+	}
+	if !strings.HasPrefix(route, "/") || route == path {
+		return ""
+	}
+	return route
+}
+
 // fillAddress reads an address, with or without a port. IPv4 in IPv6 becomes IPv4: it is the same client.
 func (d *Decoder) fillAddress(e *event.Event) {
-	text := d.optional(fieldSourceIP)
-	if text == "" {
+	sources := d.format.fields[fieldSourceIP]
+	bad := false
+	for i := range sources {
+		text, found := d.resolve(&sources[i])
+		if found == absent || found == usable && len(text) == 0 {
+			continue
+		}
+		addr, bare, ok := parseAddress(arena.String(text))
+		if found == unusable || !ok {
+			bad = true
+			continue
+		}
+		if bare && addr.Is4() {
+			e.IPText = arena.String(text) // IPv4 has only one form
+		}
+		e.SourceIP = addr.Unmap().WithZone("")
+		d.behindProxies(e)
 		return
+	}
+	if bad {
+		d.ignored[fieldSourceIP]++
+	}
+}
+
+// parseAddress reads an address; bare says that it has no port. Names are not even tried, for netip's errors are
+// allocated.
+func parseAddress(text string) (addr netip.Addr, bare, ok bool) {
+	colons, odd := 0, false
+	for i := 0; i < len(text) && !odd; i++ {
+		switch c := text[i]; {
+		case c == ':':
+			colons++
+		case c == '%':
+			i = len(text) // a zone follows
+		case c != '.' && c != '[' && c != ']' && hexValue(c) < 0:
+			odd = true
+		}
+	}
+	if odd || text == "" {
+		return netip.Addr{}, false, false
+	}
+	if text[0] == '[' || colons == 1 {
+		withPort, err := netip.ParseAddrPort(text)
+		return withPort.Addr(), false, err == nil
 	}
 	addr, err := netip.ParseAddr(text)
-	if err == nil && addr.Is4() {
-		e.IPText = text // IPv4 has only one form
-	} else if err != nil {
-		var withPort netip.AddrPort
-		withPort, err = netip.ParseAddrPort(text)
-		addr = withPort.Addr()
-	}
-	if err != nil {
-		d.canonical.ignored[fieldSourceIP]++
-		return
-	}
-	e.SourceIP = addr.Unmap().WithZone("")
+	return addr, true, err == nil
 }
 
 func (d *Decoder) fillNumbers(e *event.Event) {
@@ -116,98 +245,143 @@ func (d *Decoder) fillNumbers(e *event.Event) {
 	e.DurationMS = d.duration()
 	e.TokenIssuedAt = d.optionalTime(fieldIssuedAt)
 	e.TokenExpiresAt = d.optionalTime(fieldExpiresAt)
+	if d.jwt != nil && e.TokenIssuedAt == 0 {
+		e.TokenIssuedAt = d.claimTime("iat")
+	}
+	if d.jwt != nil && e.TokenExpiresAt == 0 {
+		e.TokenExpiresAt = d.claimTime("exp")
+	}
 }
 
 // size reads a number of bytes; many gateways write -1 for unknown.
 func (d *Decoder) size(f field) int64 {
-	if !d.canonical.has(f) {
-		return 0
+	sources := d.format.fields[f]
+	bad := false
+	for i := range sources {
+		s := &sources[i]
+		text, found := d.resolve(s)
+		if found == absent {
+			continue
+		}
+		if n, ok := parseSize(text, s.unit); ok && found == usable {
+			return n
+		}
+		bad = true
 	}
-	n, ok := d.integer(f)
-	if !ok || n < -1 {
-		d.canonical.ignored[f]++
-		return 0
+	if bad {
+		d.ignored[f]++
 	}
-	return max(n, 0)
+	return 0
+}
+
+func parseSize(text []byte, u unit) (int64, bool) {
+	if u == unitAuto {
+		n, ok := parseInteger(text)
+		return max(n, 0), ok && n >= -1
+	}
+	f, ok := parseFloat(text)
+	if f *= u.factor(); !ok || f < 0 || f > 1<<53 {
+		return 0, false
+	}
+	return int64(math.Round(f)), true
 }
 
 // duration reads milliseconds; -1 is unknown here too.
 func (d *Decoder) duration() float64 {
-	if !d.canonical.has(fieldDuration) {
-		return 0
+	sources := d.format.fields[fieldDuration]
+	bad := false
+	for i := range sources {
+		s := &sources[i]
+		text, found := d.resolve(s)
+		if found == absent {
+			continue
+		}
+		f, ok := d.parseDuration(text, s)
+		if ok && found == usable {
+			return f
+		}
+		bad = true
 	}
-	f, ok := parseFloat(d.digits(d.canonical.values[fieldDuration]))
-	if !ok || f < 0 && f != -1 || math.IsInf(f, 0) {
-		d.canonical.ignored[fieldDuration]++
-		return 0
+	if bad {
+		d.ignored[fieldDuration]++
 	}
-	return max(f, 0)
+	return 0
+}
+
+func (d *Decoder) parseDuration(text []byte, s *source) (float64, bool) {
+	switch {
+	case s.since >= 0:
+		return d.elapsed(text, s)
+	case s.unit == unitText:
+		t, err := time.ParseDuration(arena.String(text))
+		return float64(t) / 1e6, err == nil && t >= 0
+	}
+	if nano, ok := parseEpochIn(text, int64(s.unit.factor()*1e6)); ok && nano >= 0 && s.unit != unitMilli {
+		return float64(nano) / 1e6, true // exact, where a product of floats is not
+	}
+	f, ok := parseFloat(text)
+	if !ok || f < 0 && f != -1 || math.IsInf(f, 0) || s.unit != unitMilli && f != -1 {
+		return 0, false
+	}
+	return max(f, 0), true
+}
+
+// elapsed is the time from since until text.
+func (d *Decoder) elapsed(text []byte, s *source) (float64, bool) {
+	begin, found := d.resolve(&source{slot: s.since, since: -1, simple: true})
+	from, ok := parseNano(begin, s.unit)
+	to, ok2 := parseNano(text, s.unit)
+	if !ok || !ok2 || found != usable || to < from {
+		return 0, false
+	}
+	return float64(to-from) / 1e6, true
 }
 
 func (d *Decoder) optionalTime(f field) event.Time {
-	if !d.canonical.has(f) {
-		return 0
+	sources := d.format.fields[f]
+	bad := false
+	for i := range sources {
+		s := &sources[i]
+		text, found := d.resolve(s)
+		if found == absent {
+			continue
+		}
+		if t, ok := parseTimeIn(text, s.unit); ok && found == usable {
+			return t
+		}
+		bad = true
 	}
-	t, ok := d.time(d.canonical.values[f])
-	if !ok {
-		d.canonical.ignored[f]++
-		return 0
+	if bad {
+		d.ignored[f]++
 	}
-	return t
-}
-
-// content returns a string's decoded content.
-func (d *Decoder) content(v value) []byte {
-	b := d.scan.buf[v.from+1 : v.to-1 : v.to-1]
-	if d.scan.escaped && bytes.IndexByte(b, '\\') >= 0 {
-		return unescape(b)
-	}
-	return b
-}
-
-// required returns the content of a field that must be a string, nil if it is none.
-func (d *Decoder) required(f field) []byte {
-	if v := d.canonical.values[f]; v.first == '"' {
-		return d.content(v)
-	}
-	return nil
+	return 0
 }
 
 // optional returns a field's text. Ids are often numbers: their digits are their text.
 func (d *Decoder) optional(f field) string {
-	if !d.canonical.has(f) {
-		return ""
-	}
-	text, ok := d.scalar(d.canonical.values[f])
+	text, ok := d.field(f)
 	if !ok {
-		d.canonical.ignored[f]++
+		d.ignored[f]++
 	}
-	return text
+	return arena.String(text)
 }
 
-func (d *Decoder) scalar(v value) (string, bool) {
-	switch v.first {
-	case '"':
-		return arena.String(d.content(v)), true
-	case '{', '[', 't', 'f':
-		return "", false
+// field returns the text of the first source that has one; false says that there was something, but none that can be used.
+func (d *Decoder) field(f field) ([]byte, bool) {
+	text, found := d.first(d.format.fields[f])
+	return text, found != unusable
+}
+
+func (d *Decoder) first(sources []source) ([]byte, finding) {
+	all := absent
+	for i := range sources {
+		text, found := d.resolve(&sources[i])
+		if found == usable && len(text) > 0 {
+			return text, usable
+		}
+		if found == unusable {
+			all = unusable
+		}
 	}
-	return arena.String(d.scan.buf[v.from:v.to]), true
+	return nil, all
 }
-
-// digits returns the text of a number or of a string that should hold one, nil for other values.
-func (d *Decoder) digits(v value) []byte {
-	switch v.first {
-	case '"':
-		return d.content(v)
-	case '{', '[', 't', 'f':
-		return nil
-	}
-	return d.scan.buf[v.from:v.to]
-}
-
-func (d *Decoder) integer(f field) (int64, bool) {
-	return parseInteger(d.digits(d.canonical.values[f]))
-}
-
-func (d *Decoder) time(v value) (event.Time, bool) { return parseTime(d.digits(v)) }

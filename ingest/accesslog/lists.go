@@ -14,45 +14,114 @@ const (
 )
 
 func (d *Decoder) fillLists(e *event.Event, query []byte) {
-	c := &d.canonical
-	if c.has(fieldScopes) {
-		c.scopes = c.scopes[:0]
-		if !d.readScopes(c.values[fieldScopes]) {
-			c.ignored[fieldScopes]++
-		}
-		if len(c.scopes) > 0 {
-			e.Scopes = d.mem.Strings(c.scopes)
-		}
-	}
-	c.attributes = c.attributes[:0]
-	if c.has(fieldAttributes) && !d.readAttributes(c.values[fieldAttributes]) {
-		c.ignored[fieldAttributes]++
-	}
+	d.fillScopes(e)
+	d.list.attributes = d.list.attributes[:0]
+	d.fillAttributes()
 	if len(query) > 0 {
 		d.readQuery(query)
 	}
-	if len(c.attributes) > 0 {
-		e.Attributes = d.mem.Attributes(c.attributes)
+	if len(d.list.attributes) > 0 {
+		e.Attributes = d.mem.Attributes(d.list.attributes)
 	}
 }
 
-// readScopes reads a list of strings, or one string with spaces between as OAuth writes it.
-func (d *Decoder) readScopes(v value) bool {
-	switch v.first {
-	case '"':
-		complete := true
-		for scope := range strings.FieldsSeq(arena.String(d.content(v))) {
-			complete = d.addScope(scope) && complete
+// list is scratch for the lists of one event.
+type list struct {
+	scopes     []string
+	attributes []event.Attribute
+}
+
+func (d *Decoder) fillScopes(e *event.Event) {
+	sources := d.format.fields[fieldScopes]
+	for i := range sources {
+		s := &sources[i]
+		if s.simple && !d.format.tree.values[s.slot].present() {
+			continue
 		}
-		return complete
-	case '[':
-	default:
-		return false
+		d.list.scopes = d.list.scopes[:0]
+		if !d.readScopes(s) {
+			d.ignored[fieldScopes]++
+		}
+		if len(d.list.scopes) > 0 {
+			e.Scopes = d.mem.Strings(d.list.scopes)
+			return
+		}
+	}
+	if d.jwt == nil {
+		return
+	}
+	d.list.scopes = d.list.scopes[:0]
+	d.claimScopes("scope")
+	d.claimScopes("scp")
+	if len(d.list.scopes) > 0 {
+		e.Scopes = d.mem.Strings(d.list.scopes)
+	}
+}
+
+// claimScopes adds the scopes of a JWT: a text with spaces between (RFC 9068), or a list.
+func (d *Decoder) claimScopes(name string) {
+	v := payloadMember(d.jwt, name)
+	if v.first != '[' {
+		text, _ := d.claimOf(d.jwt, name)
+		d.splitScopes(arena.String(text))
+		return
+	}
+	s := scanner{buf: d.jwt[:len(d.jwt)+pad], end: len(d.jwt)}
+	for i := s.space(int(v.from) + 1); s.buf[i] != ']'; {
+		end := s.value(i, 2)
+		if s.buf[i] == '"' {
+			text := unescape(append(d.mem.Reserve(end-i), s.buf[i+1:end-1]...))
+			d.mem.Commit(text)
+			d.addScope(arena.String(text))
+		}
+		if i = s.space(end); s.buf[i] == ',' {
+			i = s.space(i + 1)
+		}
+	}
+}
+
+func (d *Decoder) fillAttributes() {
+	f := d.format
+	if sources := f.fields[fieldAttributes]; len(sources) > 0 && sources[0].slot >= 0 {
+		if v := f.tree.values[sources[0].slot]; v.present() && !d.readAttributes(v) {
+			d.ignored[fieldAttributes]++
+		}
+	}
+	if d.jwt != nil {
+		if jti, _ := d.claimOf(d.jwt, "jti"); len(jti) > 0 {
+			d.setAttribute("jti", arena.String(jti))
+		}
+	}
+	for i := range f.attributes {
+		a := &f.attributes[i]
+		if text, found := d.first(a.sources); found == usable {
+			if !d.setAttribute(a.key, arena.String(text)) {
+				d.ignored[fieldAttributes]++
+			}
+		} else if found == unusable {
+			d.ignored[fieldAttributes]++
+		}
+	}
+}
+
+// readScopes reads a list of strings, or one string with spaces between as OAuth writes it; other formats than the
+// canonical one may have commas too.
+func (d *Decoder) readScopes(from *source) bool {
+	v := value{}
+	if from.simple {
+		v = d.format.tree.values[from.slot]
+	}
+	if v.first != '[' {
+		if from.simple && v.first != '"' && v.first != rawText {
+			return false
+		}
+		text, found := d.resolve(from)
+		return found == absent || found == usable && d.splitScopes(arena.String(text))
 	}
 	s, complete := &d.scan, true
 	for i := s.space(int(v.from) + 1); s.buf[i] != ']'; {
 		end := s.value(i, 2)
-		if text, ok := d.scalar(value{int32(i), int32(end), s.buf[i]}); ok && s.buf[i] == '"' {
+		if text, ok := d.scalarOf(value{int32(i), int32(end), s.buf[i]}); ok && s.buf[i] == '"' {
 			complete = d.addScope(text) && complete
 		} else {
 			complete = false
@@ -62,15 +131,28 @@ func (d *Decoder) readScopes(v value) bool {
 	return complete
 }
 
+func (d *Decoder) splitScopes(text string) bool {
+	complete := true
+	for scope := range strings.FieldsSeq(text) {
+		if d.format.strict {
+			complete = d.addScope(scope) && complete
+			continue
+		}
+		for part := range strings.SplitSeq(scope, ",") {
+			complete = d.addScope(part) && complete
+		}
+	}
+	return complete
+}
+
 func (d *Decoder) addScope(scope string) bool {
-	c := &d.canonical
 	if scope == "" {
 		return true
 	}
-	if len(c.scopes) == maxScopes {
+	if len(d.list.scopes) == maxScopes {
 		return false
 	}
-	c.scopes = append(c.scopes, scope)
+	d.list.scopes = append(d.list.scopes, scope)
 	return true
 }
 
@@ -87,14 +169,13 @@ func (d *Decoder) readAttributes(v value) bool {
 		complete = d.addAttribute(arena.String(key), value{int32(start), int32(end), s.buf[start]}) && complete
 		i = d.next(end)
 	}
-	c := &d.canonical
-	kept := c.attributes[:0]
-	for _, a := range c.attributes {
+	kept := d.list.attributes[:0]
+	for _, a := range d.list.attributes {
 		if a.Value != "" {
 			kept = append(kept, a)
 		}
 	}
-	c.attributes = kept
+	d.list.attributes = kept
 	return complete
 }
 
@@ -107,23 +188,22 @@ func (d *Decoder) addAttribute(key string, v value) bool {
 		text, ok = "false", true
 	case 'n':
 	default:
-		text, ok = d.scalar(v)
+		text, ok = d.scalarOf(v)
 	}
 	return d.setAttribute(key, text) && ok
 }
 
 func (d *Decoder) setAttribute(key, text string) bool {
-	c := &d.canonical
-	for i := range c.attributes {
-		if c.attributes[i].Key == key {
-			c.attributes[i].Value = text
+	for i := range d.list.attributes {
+		if d.list.attributes[i].Key == key {
+			d.list.attributes[i].Value = text
 			return true
 		}
 	}
-	if len(c.attributes) == maxAttributes {
+	if len(d.list.attributes) == maxAttributes {
 		return false
 	}
-	c.attributes = append(c.attributes, event.Attribute{Key: key, Value: text})
+	d.list.attributes = append(d.list.attributes, event.Attribute{Key: key, Value: text})
 	return true
 }
 

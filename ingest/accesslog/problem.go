@@ -37,7 +37,7 @@ type Problem struct {
 	Index      int32 // of the event in its record; 0 when the record as a whole is rejected
 	Reason     Reason
 	Detail     string // for people: what is wrong where; never contains input values
-	Start, End int    // the part's bytes in the record
+	Start, End int    // the part's bytes in what [Decoder.Unpacked] returns
 }
 
 // maxProblems bounds what one record full of rubbish can cost. Further problems of the record are counted by reason and

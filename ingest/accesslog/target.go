@@ -123,22 +123,21 @@ func (d *Decoder) readQuery(query []byte) {
 }
 
 func (d *Decoder) addParameter(key string, text []byte) {
-	c := &d.canonical
 	if bytes.ContainsAny(text, "%+") {
 		text = d.unquote(text)
 	}
-	for i := range c.attributes {
-		if a := &c.attributes[i]; a.Key == key {
+	for i := range d.list.attributes {
+		if a := &d.list.attributes[i]; a.Key == key {
 			b := append(d.mem.Reserve(len(a.Value)+1+len(text)), a.Value...)
 			a.Value = d.mem.CommitString(append(append(b, ','), text...))
 			return
 		}
 	}
-	if len(c.attributes) < maxAttributes {
+	if len(d.list.attributes) < maxAttributes {
 		d.setAttribute(key, arena.String(text))
 		return
 	}
-	c.ignored[fieldAttributes]++
+	d.ignored[fieldAttributes]++
 }
 
 // unquote decodes percent signs and pluses. What is no valid encoding, or encodes no UTF-8, stays as it is.

@@ -143,7 +143,7 @@ func (r *reader) deliver(ctx context.Context, response *broker.Response) error {
 	config := &r.source.config
 	records := 0
 	for offset, value := range response.Records() {
-		r.taker.add(offset, value)
+		r.taker.add(offset, value, response)
 		records++
 		// One record can hold thousands of events and thousands of records none.
 		events, bytes := r.taker.size()

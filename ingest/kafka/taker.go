@@ -2,10 +2,12 @@ package kafka
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest"
+	"github.com/gatewatch/gatewatch/ingest/accesslog"
 	"github.com/gatewatch/gatewatch/ingest/keyed"
 )
 
@@ -19,10 +21,22 @@ type receiver interface {
 
 // taker makes of the records of one partition what its receiver takes. The partition's reader owns it.
 type taker interface {
-	add(offset int64, value []byte) // value is valid during the call
-	size() (events, bytes int)      // of what was added and not handed over
+	add(offset int64, value []byte, beside beside) // what it is given is valid during the call
+	size() (events, bytes int)                     // of what was added and not handed over
 	// handOver gives the receiver what was added: everything of the stretch.
 	handOver(ctx context.Context, s stretch, skipped []ingest.Rejected) error
+}
+
+// beside is what Kafka carries beside the value of a record.
+type beside interface {
+	Key() []byte
+	Headers() iter.Seq2[[]byte, []byte]
+}
+
+// wholeDecoder is a decoder that may also look at what is beside the value.
+type wholeDecoder interface {
+	Whole() bool
+	AddRecord(offset int64, r accesslog.Record)
 }
 
 // stretch is everything between two offsets.
@@ -40,17 +54,34 @@ type batches struct {
 func (b batches) taker(p event.Partition) taker {
 	d := b.source.newDecoder()
 	d.Begin(p)
-	return &batchTaker{d, p, b}
+	t := &batchTaker{decoder: d, partition: p, receiver: b}
+	if w, ok := d.(wholeDecoder); ok && w.Whole() {
+		t.whole = w
+	}
+	return t
 }
 
 type batchTaker struct {
 	decoder   Decoder
 	partition event.Partition
 	receiver  ingest.Receiver
+	whole     wholeDecoder // nil: the value is enough
+	headers   []accesslog.Header
 }
 
-func (t *batchTaker) add(offset int64, value []byte) { t.decoder.Add(offset, value) }
-func (t *batchTaker) size() (events, bytes int)      { return t.decoder.Len() }
+func (t *batchTaker) add(offset int64, value []byte, beside beside) {
+	if t.whole == nil {
+		t.decoder.Add(offset, value)
+		return
+	}
+	t.headers = t.headers[:0]
+	for name, value := range beside.Headers() {
+		t.headers = append(t.headers, accesslog.Header{Name: name, Value: value})
+	}
+	t.whole.AddRecord(offset, accesslog.Record{Value: value, Key: beside.Key(), Headers: t.headers})
+}
+
+func (t *batchTaker) size() (events, bytes int) { return t.decoder.Len() }
 
 func (t *batchTaker) handOver(ctx context.Context, s stretch, skipped []ingest.Rejected) error {
 	batch, rejected := t.decoder.Take()
@@ -82,7 +113,7 @@ type portionTaker struct {
 	events, bytes int
 }
 
-func (t *portionTaker) add(offset int64, value []byte) {
+func (t *portionTaker) add(offset int64, value []byte, _ beside) {
 	t.bytes += len(value)
 	run, err := t.decoder.Decode(offset, value)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 
 	"github.com/segmentio/kafka-go/compress"
@@ -37,7 +38,7 @@ func (r recordReader) values(b batch, yield func(int64, []byte) bool) bool {
 	records, err := r.inflater.records(b)
 	next := b.first()
 	for range b.count() {
-		offset, value, rest, ok := cutRecord(records, b.first())
+		offset, value, rest, ok := r.cutRecord(records, b.first())
 		if !ok || offset < next || offset >= r.after(b) {
 			if err == nil {
 				err = errDamaged
@@ -75,8 +76,8 @@ func (r recordReader) abortedAt(b batch) int {
 	return slices.IndexFunc(r.aborted, func(t transaction) bool { return t.producer == b.producer() && t.first <= b.first() })
 }
 
-// cutRecord takes one record off the front. https://kafka.apache.org/documentation/#record
-func cutRecord(b []byte, first int64) (offset int64, value, rest []byte, ok bool) {
+// cutRecord takes one record off the front and notes what stands beside its value. https://kafka.apache.org/documentation/#record
+func (r recordReader) cutRecord(b []byte, first int64) (offset int64, value, rest []byte, ok bool) {
 	size, n := binary.Varint(b)
 	if n <= 0 || size < 0 || size > int64(len(b)-n) {
 		return 0, nil, nil, false
@@ -94,11 +95,33 @@ func cutRecord(b []byte, first int64) (offset int64, value, rest []byte, ok bool
 	if n <= 0 {
 		return 0, nil, nil, false
 	}
-	_, record, ok = cutBytes(record[n:]) // key
+	r.key, record, ok = cutBytes(record[n:])
 	if ok {
-		value, _, ok = cutBytes(record)
+		value, r.headers, ok = cutBytes(record)
 	}
 	return first + delta, value, rest, ok
+}
+
+// Key returns the key of the record that Records has just given, nil if it has none.
+func (r *Response) Key() []byte { return r.key }
+
+// Headers gives names and values of the headers of the record that Records has just given, up to the first damaged one.
+func (r *Response) Headers() iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		count, n := binary.Varint(r.headers)
+		if n <= 0 {
+			return
+		}
+		for rest, ok := r.headers[n:], true; count > 0; count-- {
+			var name, value []byte
+			if name, rest, ok = cutBytes(rest); !ok {
+				return
+			}
+			if value, rest, ok = cutBytes(rest); !ok || !yield(name, value) {
+				return
+			}
+		}
+	}
 }
 
 // cutBytes takes bytes with their length before them off the front; a negative length stands for null.

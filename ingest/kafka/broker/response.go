@@ -30,6 +30,8 @@ type Response struct {
 	records  []byte
 	skipped  []Skip
 	inflater *inflater
+
+	key, headers []byte // of the record given last
 }
 
 // Skip is a stretch of a partition that could not be read.
