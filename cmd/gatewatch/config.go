@@ -24,6 +24,7 @@ import (
 	"github.com/gatewatch/gatewatch/sinks/clickhouse"
 	filesink "github.com/gatewatch/gatewatch/sinks/file"
 	kafkasink "github.com/gatewatch/gatewatch/sinks/kafka"
+	"github.com/gatewatch/gatewatch/sinks/syslog"
 )
 
 // config is gatewatch.yaml. deploy/gatewatch.yaml shows every option with its default.
@@ -85,6 +86,7 @@ type sinksConfig struct {
 	File       fileSink       `yaml:"file"`
 	Kafka      kafkaSink      `yaml:"kafka"`
 	ClickHouse clickhouseSink `yaml:"clickhouse"`
+	Syslog     syslogSink     `yaml:"syslog"`
 
 	named map[string]bool
 }
@@ -106,6 +108,11 @@ type kafkaSink struct {
 type clickhouseSink struct {
 	clickhouse.Config `yaml:",inline"`
 	Queue             sinks.Config `yaml:"queue"`
+}
+
+type syslogSink struct {
+	syslog.Config `yaml:",inline"`
+	Queue         sinks.Config `yaml:"queue"`
 }
 
 type httpConfig struct {
@@ -132,6 +139,7 @@ func defaultConfig() config {
 			File:       fileSink{filesink.DefaultConfig(), sinks.DefaultConfig()},
 			Kafka:      kafkaSink{kafkasink.DefaultConfig(), sinks.DefaultConfig()},
 			ClickHouse: clickhouseSink{clickhouse.DefaultConfig(), clickhouse.DefaultQueue()},
+			Syslog:     syslogSink{syslog.DefaultConfig(), sinks.DefaultConfig()},
 		},
 		HTTP: httpConfig{Listen: "127.0.0.1:9095"}, Log: logConfig{Level: "info", Format: "text"},
 		ShutdownTimeout: 20 * time.Second,
@@ -202,10 +210,11 @@ func (c *config) validate() error {
 		section("shutdown_timeout", errors.New("must be positive"))
 	}
 	if len(c.Sinks.named) == 0 {
-		section("sinks", errors.New("is empty; name at least one of stdout, file, kafka, clickhouse"))
+		section("sinks", errors.New("is empty; name at least one of stdout, file, kafka, clickhouse, syslog"))
 	}
 	for name, validate := range map[string]func() error{
 		"file": c.Sinks.File.Validate, "kafka": c.Sinks.Kafka.Validate, "clickhouse": c.Sinks.ClickHouse.Validate,
+		"syslog": c.Sinks.Syslog.Validate,
 	} {
 		if c.Sinks.named[name] {
 			section("sinks."+name, validate())

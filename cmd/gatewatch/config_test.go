@@ -24,7 +24,7 @@ func TestExampleNamesEveryOptionWithItsDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	withoutDefault := map[string]bool{"sinks.file.path": true}
+	withoutDefault := map[string]bool{"sinks.file.path": true, "sinks.syslog.address": true}
 	defaults := defaultConfig()
 	options := 0
 	eachOption(reflect.ValueOf(defaults), reflect.ValueOf(example), "", func(path string, want, got reflect.Value) {
