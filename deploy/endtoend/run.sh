@@ -17,7 +17,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 deploy=$(dirname "$here")
 
 # ---------------------------------------------------------------------------------------------------------------------------
-# Install. NGINX is the gateway; rsyslog ships its log (rsyslog-kafka) and receives the alerts (rsyslog-openssl); jq reads
+# Install. NGINX is the gateway; rsyslog ships its log (rsyslog-kafka) and receives the alerts (rsyslog-gnutls); jq reads
 # alerts. Kafka comes from Maven Central, ClickHouse from Debian.
 
 install_packages() {
@@ -25,7 +25,7 @@ install_packages() {
 	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
 	[ -x /usr/sbin/rsyslogd ] || missing+=(rsyslog)
 	ls /usr/lib/*/rsyslog/omkafka.so >/dev/null 2>&1 || missing+=(rsyslog-kafka)
-	ls /usr/lib/*/rsyslog/lmnsd_ossl.so >/dev/null 2>&1 || missing+=(rsyslog-openssl)
+	ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1 || missing+=(rsyslog-gnutls)
 	for tool in curl jq openssl; do command -v $tool >/dev/null || missing+=($tool); done
 	if [ ${#missing[@]} -gt 0 ]; then
 		command -v apt-get >/dev/null || { echo "missing: ${missing[*]}. Install them, then try again." >&2 && exit 1; }

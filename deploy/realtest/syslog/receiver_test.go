@@ -5,10 +5,11 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
-	"github.com/gatewatch/gatewatch/sinks"
 	"github.com/gatewatch/gatewatch/sinks/sinktest"
+	"github.com/gatewatch/gatewatch/sinks/syslog"
 )
 
 // TestKilledReceiver sends 50 alerts while rsyslog is killed or stopped again and again: what the sink called delivered stands in
@@ -18,32 +19,18 @@ func TestKilledReceiver(t *testing.T) {
 	r := newRsyslog(t)
 	r.start(t)
 	s := r.sink(t, "gatewatch")
-	failures := 0
+	interrupted := 0
 	for n := range alerts {
 		batch := []*alert.Alert{sinktest.Alert(n, 1)}
 		delivered := false
-		if n%5 == 2 { // its end meets the delivery at any moment
-			signal := []os.Signal{syscall.SIGKILL, syscall.SIGTERM}[n/5%2]
-			ended := make(chan struct{})
-			go func() {
-				r.end(signal)
-				close(ended)
-			}()
-			delivered = s.Deliver(t.Context(), batch) == nil
-			<-ended
-			if err := s.Deliver(t.Context(), batch); err == nil {
-				t.Error("delivered to nobody")
+		if n%4 == 2 { // every other time it is killed, every other time it is stopped
+			signal := []os.Signal{os.Kill, syscall.SIGTERM}[n/4%2]
+			if delivered = r.deliverWhileEnding(t, s, batch, signal, time.Duration(n)*200*time.Microsecond); !delivered {
+				interrupted++
 			}
-			r.start(t)
 		}
-		for !delivered {
-			if err := s.Deliver(t.Context(), batch); err != nil && t.Context().Err() != nil {
-				t.Fatal(err)
-			} else if err != nil {
-				failures++
-			} else {
-				delivered = true
-			}
+		if !delivered {
+			must(t, s.Deliver(t.Context(), batch))
 		}
 	}
 	lines, found := r.lines(t, "alerts.jsonl"), map[string]bool{}
@@ -55,7 +42,25 @@ func TestKilledReceiver(t *testing.T) {
 			t.Errorf("%s is missing", key)
 		}
 	}
-	t.Logf("%d alerts in %d lines, %d failures while it ran", alerts, len(lines), failures)
+	t.Logf("%d alerts in %d lines, %d deliveries interrupted", alerts, len(lines), interrupted)
+}
+
+// deliverWhileEnding sends a batch while the receiver ends, after a time that is about that of a delivery, and starts it again. It
+// says whether the sink calls the batch delivered.
+func (r *rsyslog) deliverWhileEnding(t *testing.T, s *syslog.Sink, batch []*alert.Alert, signal os.Signal, after time.Duration) bool {
+	t.Helper()
+	ended := make(chan struct{})
+	time.AfterFunc(after, func() {
+		r.end(signal)
+		close(ended)
+	})
+	delivered := s.Deliver(t.Context(), batch) == nil
+	<-ended
+	if s.Deliver(t.Context(), batch) == nil {
+		t.Error("delivered to nobody")
+	}
+	r.start(t)
+	return delivered
 }
 
 // readAlert returns the key of the alert in a line.
@@ -94,10 +99,11 @@ func TestMessages(t *testing.T) {
 func TestStrangers(t *testing.T) {
 	r := newRsyslog(t)
 	r.start(t)
-	for _, certificate := range []string{"", "stranger"} {
-		var s sinks.Sink = r.sink(t, certificate)
-		if err := s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)}); err == nil {
-			t.Errorf("a sender with certificate %q: delivered", certificate)
+	for range 20 { // a driver that checks in most cases is not enough
+		for _, certificate := range []string{"", "stranger"} {
+			if err := r.sink(t, certificate).Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)}); err == nil {
+				t.Fatalf("a sender with certificate %q: delivered", certificate)
+			}
 		}
 	}
 	if lines := r.lines(t, "alerts.jsonl"); len(lines) > 0 {
