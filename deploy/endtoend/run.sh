@@ -6,7 +6,7 @@
 #             rsyslog → Kafka → gatewatch → rsyslog over TLS
 #                                         → ClickHouse
 #
-#   deploy/endtoend/run.sh             install what is missing (Debian, root), then show everything in about half a minute
+#   deploy/endtoend/run.sh             install what is missing (Debian, root), then show everything within a minute
 #   deploy/endtoend/run.sh install     only install
 #
 # The configuration files beside this script are those of a real installation, with real paths and ports; "place" below is all
