@@ -17,7 +17,7 @@ import (
 type Options struct {
 	Format           string                // one of accesslog.Formats; default auto
 	Mapping          accesslog.Mapping     // valid; nil: none
-	MaxUnpackedBytes int                   // of a record that was compressed; default 16 MiB
+	MaxUnpackedBytes int                   // of a record that was compressed; default 8 MiB
 	TrustedProxies   []netip.Prefix        // whose X-Forwarded-For counts
 	ReadJWT          bool                  // claims of logged tokens count, of requests that succeeded
 	MaxFuture        time.Duration         // default 5 minutes

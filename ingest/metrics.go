@@ -24,7 +24,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		records:  counter("records_total", "Records read, good and bad."),
 		bytes:    counter("bytes_total", "Bytes of the records read."),
 		events:   counter("events_total", "Events decoded."),
-		skipped:  counter("skipped_total", "Parts of records that are no requests to a gateway and not missed: spans of clients, other logs, sums, control messages."),
+		skipped:  counter("skipped_total", "Parts of records that are no requests to a gateway and not missed: spans of clients, other logs, sums, control messages, garbage."),
 		rejected: vector("rejected_total", "Records and parts of records that could not become events.", "reason"),
 		ignored:  vector("ignored_fields_total", "Optional fields left empty because their value could not be used.", "field"),
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -31,29 +32,30 @@ type benchFlags struct {
 	flood    int
 	brokers  []string
 	asJSON   bool
-	skipping string
+	skipping []string
 	profile  string
 }
 
 // benchResult is what one machine does with one rule set. Times are of wall clock, in nanoseconds where the name says so.
 type benchResult struct {
-	CPUs           int          `json:"cpus"`
-	GoVersion      string       `json:"go_version"`
-	Rules          int          `json:"rules"`
-	Clients        int          `json:"clients"`
-	Events         int          `json:"events"`
-	BytesPerEvent  float64      `json:"bytes_per_event"`
-	DecodeNS       float64      `json:"decode_ns_per_event"` // one core: decode, places, pseudonyms, route
-	MatchNS        float64      `json:"match_ns_per_event"`  // one core: which rules and entities an event concerns
-	ApplyNS        float64      `json:"apply_ns_per_event"`  // one core: order and apply to all rules
-	EventsPerCore  float64      `json:"events_per_second_per_core"`
-	AllocsPerEvent float64      `json:"allocations_per_event"`
-	Entities       int          `json:"entities"`
-	BytesPerEntity float64      `json:"bytes_per_entity"`
-	BytesPerClient float64      `json:"bytes_per_client"`
-	HeapPerClient  float64      `json:"heap_bytes_per_client"`
-	Flood          *floodResult `json:"flood,omitempty"`
-	Kafka          *kafkaResult `json:"kafka,omitempty"`
+	CPUs           int            `json:"cpus"`
+	GoVersion      string         `json:"go_version"`
+	Rules          int            `json:"rules"`
+	Clients        int            `json:"clients"`
+	Events         int            `json:"events"`
+	BytesPerEvent  float64        `json:"bytes_per_event"`
+	DecodeNS       float64        `json:"decode_ns_per_event"` // one core: decode, places, pseudonyms, route
+	MatchNS        float64        `json:"match_ns_per_event"`  // one core: which rules and entities an event concerns
+	ApplyNS        float64        `json:"apply_ns_per_event"`  // one core: order and apply to all rules
+	EventsPerCore  float64        `json:"events_per_second_per_core"`
+	AllocsPerEvent float64        `json:"allocations_per_event"`
+	Entities       int            `json:"entities"`
+	BytesPerEntity float64        `json:"bytes_per_entity"`
+	BytesPerClient float64        `json:"bytes_per_client"`
+	HeapPerClient  float64        `json:"heap_bytes_per_client"`
+	Formats        []formatResult `json:"formats,omitempty"`
+	Flood          *floodResult   `json:"flood,omitempty"`
+	Kafka          *kafkaResult   `json:"kafka,omitempty"`
 }
 
 // kafkaResult is the whole way from Kafka to alerts.
@@ -103,7 +105,7 @@ func newBenchCommand() *cobra.Command {
 	flags.IntVar(&f.density, "density", 200_000, "events a second of event time")
 	flags.IntVar(&f.flood, "flood", 0, "then send so many requests of clients, users, tokens and addresses that were never seen, and measure memory again")
 	flags.StringSliceVar(&f.brokers, "brokers", nil, "measure with this Kafka cluster instead of the broker in this process")
-	flags.StringVar(&f.skipping, "skip", "", "leave a part out: engine or kafka")
+	flags.StringSliceVar(&f.skipping, "skip", nil, "leave parts out: engine, formats, kafka")
 	flags.StringVar(&f.profile, "cpuprofile", "", "write a CPU profile of the measured parts to this file, for go tool pprof")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
 	return cmd
@@ -137,11 +139,16 @@ func (f benchFlags) validate() error {
 		return usagef("--density must be positive")
 	case f.flood < 0 || f.flood > 100_000_000:
 		return usagef("--flood must be between 0 and 100,000,000")
-	case f.skipping != "" && f.skipping != "engine" && f.skipping != "kafka":
-		return usagef("--skip must be engine or kafka")
+	}
+	for _, part := range f.skipping {
+		if part != "engine" && part != "formats" && part != "kafka" {
+			return usagef("--skip must be engine, formats or kafka")
+		}
 	}
 	return nil
 }
+
+func (f benchFlags) skips(part string) bool { return slices.Contains(f.skipping, part) }
 
 func bench(ctx context.Context, f benchFlags, stderr io.Writer) (*benchResult, error) {
 	if err := f.validate(); err != nil {
@@ -158,13 +165,19 @@ func bench(ctx context.Context, f benchFlags, stderr io.Writer) (*benchResult, e
 	r := &benchResult{CPUs: runtime.GOMAXPROCS(0), GoVersion: runtime.Version(), Rules: set.Len(), Clients: f.clients, Events: f.events}
 	decoding := newDecoding(defaultConfig().Ingest.Config, databases, nil)
 	decoding.use(set)
-	if f.skipping != "engine" {
+	if !f.skips("formats") {
+		fmt.Fprintln(stderr, "measuring formats …")
+		if r.Formats, err = benchFormats(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !f.skips("engine") {
 		fmt.Fprintln(stderr, "measuring the engine …")
 		if err := benchEngine(ctx, f, set, decoding, r, stderr); err != nil {
 			return nil, err
 		}
 	}
-	if f.skipping != "kafka" {
+	if !f.skips("kafka") {
 		fmt.Fprintln(stderr, "measuring Kafka to alert …")
 		if r.Kafka, err = benchKafka(ctx, f, set, decoding); err != nil {
 			return nil, err
@@ -334,5 +347,8 @@ func (r *benchResult) write(w io.Writer, asJSON bool) error {
 			thousands(uint64(s.EventsPerSecond)), 100*s.Throughput, s.Checkpoints, s.Bytes/1e6, s.Seconds, 1000*s.PauseBelow)
 		row("restart", "%.2f s with %s entities; %.0f MB on disk", s.Restart, thousands(uint64(s.RestartEntities)), float64(s.DiskBytes)/1e6)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return writeFormats(w, r.Formats)
 }

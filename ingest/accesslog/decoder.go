@@ -36,7 +36,7 @@ type Options struct {
 	Mapping          Mapping          // valid; sources that come before those of Format, which must not be Auto then
 	MaxFuture        time.Duration    // how far ahead of the clock an event may be; default 5 minutes
 	MaxRecordBytes   int              // default 1 MiB
-	MaxUnpackedBytes int              // of a record that was compressed; default 16 MiB
+	MaxUnpackedBytes int              // of a record that was compressed; default 8 MiB
 	TrustedProxies   []netip.Prefix   // whose X-Forwarded-For counts; none: nobody's
 	ReadJWT          bool             // the gateway verifies tokens: claims of logged ones count, of requests that succeeded
 	Now              func() time.Time // default time.Now
@@ -47,7 +47,7 @@ type Options struct {
 const (
 	DefaultMaxFuture        = 5 * time.Minute
 	DefaultMaxRecordBytes   = 1 << 20
-	DefaultMaxUnpackedBytes = 16 << 20
+	DefaultMaxUnpackedBytes = 8 << 20
 	MaxPathBytes            = 8 << 10 // without the query string
 )
 
@@ -82,6 +82,7 @@ type Decoder struct {
 	problems []Problem
 	rejected [reasonCount]int
 	index    int32  // of the next event in the record
+	tried    int    // up to here there is no line, only values
 	nesting  int    // of texts that are records themselves
 	outside  [2]int // the object around them, for problems
 
@@ -232,6 +233,7 @@ func (d *Decoder) Rejected(count func(Reason, int)) {
 // text reads objects, arrays of objects, envelopes and lines, one or many, usually one for each line.
 func (d *Decoder) text() {
 	s := &d.scan
+	d.tried = 0
 	i := s.space(len(s.buf[:s.end]) - len(bytes.TrimPrefix(s.buf[:s.end], []byte("\ufeff"))))
 	if i == s.end {
 		d.reject(NotJSON, "empty record", 0, s.end)
@@ -263,13 +265,12 @@ func (d *Decoder) top(i int) int {
 
 func (d *Decoder) object(i int) int {
 	end := d.element(i)
-	t := &d.format.tree
 	known := end >= 0 && d.recognise(i)
 	if end >= 0 && !known && d.control() {
 		d.skipped++
 		return end
 	}
-	if t = &d.format.tree; t.kind != noEnvelope && !known && !t.values[d.format.time].present() {
+	if t := &d.format.tree; t.kind != noEnvelope && !known && !t.values[d.format.time].present() {
 		return d.envelope(end, t.at, t.kind)
 	}
 	if end < 0 {
@@ -393,7 +394,10 @@ func (d *Decoder) event(start, end int) {
 	d.events = slices.Grow(d.events, 1)
 	e := &d.events[:len(d.events)+1][len(d.events)] // not append, which would copy a zero event of 350 bytes
 	*e = event.Event{Index: d.index}
-	if reason, detail := d.fill(e); reason != "" {
+	if reason, detail := d.fill(e); reason == noRequest {
+		d.skipped++
+		return
+	} else if reason != "" {
 		d.rejectElement(reason, detail, start, end)
 		return
 	}

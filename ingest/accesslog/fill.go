@@ -21,13 +21,10 @@ func (d *Decoder) fill(e *event.Event) (Reason, string) {
 		return reason, detail
 	}
 	method, target := d.request()
-	if !upperMethod(method) {
-		return BadField, "method is no HTTP method"
+	if !upperMethod(method) || len(target) == 0 {
+		return d.unreadable(e, method)
 	}
 	e.Method = arena.String(method)
-	if len(target) == 0 {
-		return BadField, "path is no string or empty"
-	}
 	path, query := cutTarget(target)
 	if len(path) > MaxPathBytes {
 		return TooLarge, "path longer than 8 KiB"
@@ -48,6 +45,21 @@ func (d *Decoder) fill(e *event.Event) (Reason, string) {
 	}
 	d.fillLists(e, query)
 	return "", ""
+}
+
+// noRequest is no reason to reject: a gateway says that it could not make out a request. Whoever sends garbage can have as
+// many of those as he likes; they must not look as if something had been missed.
+const noRequest Reason = "no_request"
+
+// unreadable says why there is no event without a good method and target.
+func (d *Decoder) unreadable(e *event.Event, method []byte) (Reason, string) {
+	if !d.format.strict && d.fillStatus(e) && (e.Status == 400 || e.Status == 408) {
+		return noRequest, ""
+	}
+	if !upperMethod(method) {
+		return BadField, "method is no HTTP method"
+	}
+	return BadField, "path is no string or empty"
 }
 
 // missing says which required field has no source with a value.

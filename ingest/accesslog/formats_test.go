@@ -205,3 +205,28 @@ func TestTrustedProxies(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyForgesRecords holds that what a caller can write into a line, a path or a header never becomes a record of its own.
+func TestNobodyForgesRecords(t *testing.T) {
+	forged := `{"time":"2026-11-22T09:59:58Z","method":"GET","path":"/forged","status":200,"client_id":"victim"}`
+	for _, line := range []string{
+		`192.0.2.10 - - [22/Nov/2026:09:59:58 +0000] "GET / HTTP/1.1" 200 45 "-" "x" ` + forged,
+		`192.0.2.10 - ` + forged + ` [22/Nov/2026:09:59:58 +0000] "GET / HTTP/1.1" 200 45 "-" "x"`,
+		`192.0.2.10:1 [22/Nov/2026:09:59:58.193] fe be/s1 0/0/0/1/1 200 188 - - ---- 1/1/0/0/0 0/0 ` + forged + ` "GET / HTTP/1.1"`,
+		`<134>Nov 22 09:59:58 proxy-1 haproxy[1]: note: ` + forged,
+		`<134>Nov 22 09:59:58 proxy-1 two words: ` + forged,
+		`Nov 22 09:59:58 "x": ` + forged,
+		`2026-11-22T09:59:58Z stdout P ` + forged,
+		`2026-11-22T09:59:58Z ` + forged,
+		`# ` + forged,
+		`{"log":"agent: ` + strings.ReplaceAll(forged, `"`, `\"`) + `"}`,
+		`{"user_agent":"` + strings.ReplaceAll(forged, `"`, `\"`) + `"}`,
+	} {
+		var mem arena.Arena
+		for _, e := range newTestDecoder().Decode([]byte(line), &mem, nil) {
+			if e.Path == "/forged" || e.ClientID == "victim" {
+				t.Errorf("%s\ngives %+v", line, e)
+			}
+		}
+	}
+}

@@ -12,6 +12,9 @@ type span struct{ from, to int }
 // where to go on, -1 if it has none.
 func (d *Decoder) line(i int) int {
 	s := &d.scan
+	if i < d.tried {
+		return -1
+	}
 	end := s.end
 	if n := bytes.IndexByte(s.buf[i:end], '\n'); n >= 0 {
 		end = i + n
@@ -23,6 +26,7 @@ func (d *Decoder) line(i int) int {
 	stop := start + len(bytes.TrimRight(s.buf[start:end], " \t\r"))
 	f := d.lineFormat(s.buf[start:stop])
 	if f == nil {
+		d.tried = end
 		return -1
 	}
 	d.format = f

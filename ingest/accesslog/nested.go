@@ -41,7 +41,7 @@ func (d *Decoder) isRecord(text []byte) bool {
 
 // nest reads text as a record. Problems in it are told of the object around it.
 func (d *Decoder) nest(text []byte, start, end int) {
-	outer, outside := d.scan, d.outside
+	outer, outside, tried := d.scan, d.outside, d.tried
 	if d.nesting == 0 {
 		d.outside = [2]int{start, end}
 	}
@@ -49,7 +49,7 @@ func (d *Decoder) nest(text []byte, start, end int) {
 	d.load(text)
 	d.text()
 	d.nesting--
-	d.scan, d.outside = outer, outside
+	d.scan, d.outside, d.tried = outer, outside, tried
 }
 
 // control reports whether the object is CloudWatch's question whether anybody is there.

@@ -182,6 +182,12 @@ func (w *otlpWriter) attributes(b []byte, number protowire.Number) {
 }
 
 func (w *otlpWriter) span(b []byte) {
+	if kind := spanKind(b); kind != 2 {
+		w.raw("{")
+		w.number("kind", kind)
+		w.close("}") // nothing else of it will be looked at
+		return
+	}
 	w.raw("{")
 	eachField(b, func(f wireField) bool {
 		switch f.number {
@@ -199,6 +205,16 @@ func (w *otlpWriter) span(b []byte) {
 	w.raw(`"attributes":[`)
 	w.attributes(b, 9)
 	w.close("]}")
+}
+
+func spanKind(b []byte) (kind uint64) {
+	eachField(b, func(f wireField) bool {
+		if f.number == 6 && f.kind == protowire.VarintType {
+			kind = f.value
+		}
+		return true
+	})
+	return kind
 }
 
 func (w *otlpWriter) logRecord(b []byte) {

@@ -455,13 +455,13 @@ func (w *twin) event() (e event.Event, reason Reason) {
 			target = rest
 		}
 	}
-	if !methodForm.MatchString(method) {
+	if !methodForm.MatchString(method) || target == "" {
+		if status := w.status(); !w.def.strict && (status == 400 || status == 408) {
+			return e, skippedPart
+		}
 		return e, BadField
 	}
 	e.Method = strings.ToUpper(method)
-	if target == "" {
-		return e, BadField
-	}
 	target = origin.ReplaceAllString(target, "")
 	target, _, _ = strings.Cut(target, "#")
 	path, query, _ := strings.Cut(target, "?")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatewatch/gatewatch/detector/event"
 	"github.com/gatewatch/gatewatch/ingest"
+	"github.com/gatewatch/gatewatch/ingest/accesslog"
 	"github.com/gatewatch/gatewatch/ingest/kafka"
 )
 
@@ -180,6 +181,36 @@ func TestPoisonHarmsOnlyItself(t *testing.T) {
 	}
 	if offsets != "1 2 4 5 6 " {
 		t.Errorf("rejected offsets %s: %+v", offsets, r.rejected)
+	}
+}
+
+// What a mapping takes from keys and headers comes with each record.
+func TestKeysAndHeadersBecomeFields(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, topic))
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(kgo.SnappyCompression()))
+	must(t, err)
+	defer client.Close()
+	for i := range 5 {
+		must(t, client.ProduceSync(t.Context(), &kgo.Record{
+			Key: []byte(fmt.Sprint(i)), Headers: []kgo.RecordHeader{{Key: "x", Value: []byte("y")}, {Key: "tenant", Value: []byte(fmt.Sprint("t", i))}},
+			Value: []byte(`{"time":"2026-11-22T10:00:00Z","method":"GET","path":"/","status":200}`),
+		}).FirstErr())
+	}
+	options := ingest.Options{Format: "canonical", Mapping: accesslog.Mapping{"request_id": {{Path: "$key"}}, "client_id": {{Path: "$header.tenant"}}}}
+	r := newRecorder()
+	s, err := kafka.New(kafka.Options{Config: config(c), NewDecoder: func() kafka.Decoder { return ingest.NewDecoder(options) }})
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx, cloning{r}) }()
+	r.until(t, "everything", func() bool { return r.next[event.Partition{Topic: topic}] == 5 })
+	cancel()
+	must(t, <-done)
+	r.check(t, 5)
+	for i := range 5 {
+		if r.values[fmt.Sprint(i)] != 1 {
+			t.Errorf("no event has the key %d: %v", i, r.values)
+		}
 	}
 }
 

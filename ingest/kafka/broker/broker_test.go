@@ -216,3 +216,36 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestKeysAndHeaders(t *testing.T) {
+	x := kmsg.Record{Key: []byte("k"), Value: []byte("v"), Headers: []kmsg.Header{{Key: "a", Value: []byte("1")}, {Key: "", Value: nil}, {Key: "a", Value: []byte("2")}}}
+	body := x.AppendTo(nil)
+	x.Length = int32(len(body) - 1)
+	first := x.AppendTo(nil)
+	y := kmsg.Record{OffsetDelta: 1, Value: []byte("w")}
+	body = y.AppendTo(nil)
+	y.Length = int32(len(body) - 1)
+	b := kmsg.RecordBatch{Length: int32(49 + len(first) + int(y.Length) + 1), Magic: 2, LastOffsetDelta: 1, ProducerID: -1, NumRecords: 2, Records: y.AppendTo(first)}
+	raw := b.AppendTo(nil)
+	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], castagnoli))
+	r := answer(0, 2, nil, raw)
+	got := ""
+	for _, value := range r.Records() {
+		got += fmt.Sprintf("%s key %q", value, r.Key())
+		for name, value := range r.Headers() {
+			got += fmt.Sprintf(" %s=%s", name, value)
+		}
+		got += "; "
+	}
+	if want := `v key "k" a=1 = a=2; w key ""; `; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	r.headers = []byte{4, 2, 'a', 2, '1', 9} // the second one is cut off
+	n := 0
+	for range r.Headers() {
+		n++
+	}
+	if n != 1 {
+		t.Errorf("%d headers of a damaged record", n)
+	}
+}
