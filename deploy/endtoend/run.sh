@@ -135,9 +135,11 @@ trap 'exit 130' INT TERM
 # 1. The servers. Kafka gets the topic when the first record comes; make it yourself where that is not allowed.
 
 say "1. Kafka, ClickHouse, and gatewatch built"
-(cd "$deploy/.." && go build -o "$dir/bin/" ./cmd/gatewatch && go build -o "$dir/bin/service" ./deploy/endtoend/service)
+(cd "$deploy/.." && go build -o "$dir/bin/" ./cmd/gatewatch ./deploy/endtoend/service) &
+build=$!
 KAFKA_PARTITIONS=3 "$deploy/servers/kafka.sh" start "$dir/kafka" "$kafka"
 "$deploy/servers/clickhouse.sh" start "$dir/clickhouse" "$clickhouse"
+wait $build
 
 # ---------------------------------------------------------------------------------------------------------------------------
 # 2. The service, and NGINX in front of it. nginx.conf has the log format and says who may be believed about who calls.
