@@ -2,8 +2,8 @@
 // each message a JSON object or CEF.
 //
 // Syslog has no answers. Over TLS and TCP each batch has a connection of its own, which is closed for writing at its end; a receiver
-// that closes in turn, over TLS with close_notify, has read everything before. Only then the batch counts as delivered. What was
-// cut off is sent again, and a receiver tells what it knows already by id and version in the structured data.
+// that closes in turn has read everything before. Only then the batch counts as delivered. What was cut off is sent again, and a
+// receiver tells what it knows already by id and version in the structured data.
 package syslog
 
 import (
@@ -112,16 +112,7 @@ func (s *Sink) dial(ctx context.Context) (net.Conn, error) {
 	case TCP:
 		return (&net.Dialer{}).DialContext(ctx, "tcp", s.config.Address)
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.config.Address)
-	if err != nil {
-		return nil, err
-	}
-	secure := tls.Client(&farewell{Conn: conn}, s.tls)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return secure, nil
+	return (&tls.Dialer{Config: s.tls}).DialContext(ctx, "tcp", s.config.Address)
 }
 
 func (s *Sink) frame(messages [][]byte) []byte {
@@ -140,9 +131,6 @@ func (s *Sink) frame(messages [][]byte) []byte {
 // errUnconfirmed says that the receiver did not close the connection.
 var errUnconfirmed = errors.New("the receiver has not confirmed the end of the batch by closing the connection; if it never does, set confirm: false")
 
-// errSilent says that the connection ended as that of a receiver does which dies.
-var errSilent = errors.New("the receiver has closed the connection without the close_notify of TLS, so it may not have kept the batch; if it never sends one, set confirm: false")
-
 // confirm says that nothing more comes and waits until the receiver closes.
 func (s *Sink) confirm(ctx context.Context, conn net.Conn) error {
 	closer, ok := conn.(interface{ CloseWrite() error })
@@ -156,15 +144,8 @@ func (s *Sink) confirm(ctx context.Context, conn net.Conn) error {
 		return nil
 	}
 	_, err := io.Copy(io.Discard, conn)
-	if err == nil {
-		tcp, said := underneath(conn)
-		if !said {
-			return errSilent
-		}
-		return taken(ctx, tcp)
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errSilent
+	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) { // the latter: closed without a word of TLS
+		return taken(ctx, socket(conn))
 	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
@@ -173,14 +154,11 @@ func (s *Sink) confirm(ctx context.Context, conn net.Conn) error {
 	return err
 }
 
-// underneath returns the TCP connection, and whether the receiver has ended it as the protocol above wants.
-func underneath(conn net.Conn) (tcp *net.TCPConn, said bool) {
-	secure, ok := conn.(*tls.Conn)
-	if !ok {
-		return conn.(*net.TCPConn), true
+func socket(conn net.Conn) *net.TCPConn {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
 	}
-	f := secure.NetConn().(*farewell)
-	return f.Conn.(*net.TCPConn), f.said
+	return conn.(*net.TCPConn)
 }
 
 // Close implements [sinks.Sink].

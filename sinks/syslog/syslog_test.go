@@ -302,7 +302,10 @@ func TestTLS(t *testing.T) {
 	if err := open(t, c).Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)}); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an authority that nobody trusts: %v", err)
 	}
-	c.TLS.CAFile = certificateFile(t, web)
+	c.TLS.CAFile = filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(c.TLS.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := open(t, c).Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1), sinktest.Alert(2, 1)}); err != nil {
 		t.Fatal(err)
 	}
@@ -313,16 +316,6 @@ func TestTLS(t *testing.T) {
 	if err := open(t, c).Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)}); err == nil {
 		t.Error("a certificate for another name is taken")
 	}
-}
-
-// certificateFile holds the certificate of a server as its own authority.
-func certificateFile(t *testing.T, web *httptest.Server) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 func TestUDP(t *testing.T) {
