@@ -63,6 +63,16 @@ func (r *rsyslog) deliverWhileEnding(t *testing.T, s *syslog.Sink, batch []*aler
 	return delivered
 }
 
+// TestKilledBeforeWriting kills rsyslog when it has read an alert and cannot write it: the file is a pipe that nobody reads.
+func TestKilledBeforeWriting(t *testing.T) {
+	r := newRsyslog(t)
+	must(t, syscall.Mkfifo(r.path("alerts.jsonl"), 0o600))
+	r.start(t)
+	if r.deliverWhileEnding(t, r.sink(t, "gatewatch"), []*alert.Alert{sinktest.Alert(1, 1)}, os.Kill, time.Second) {
+		t.Error("delivered, although nothing was written")
+	}
+}
+
 // readAlert returns the key of the alert in a line.
 func readAlert(t *testing.T, line []byte) string {
 	t.Helper()
