@@ -106,15 +106,16 @@ func TestSecretsComeFromEnvironmentAndFile(t *testing.T) {
 	}
 }
 
-// TestKubernetesConfigurationsAreValid reads the configurations of deploy/kubernetes as gatewatch does.
-func TestKubernetesConfigurationsAreValid(t *testing.T) {
-	t.Setenv("CLICKHOUSE_PASSWORD", "x")
-	t.Setenv("GATEWATCH_PRIVACY_KEY", "x")
+// TestDeployedConfigurationsAreValid reads the configurations of deploy/kubernetes and deploy/endtoend as gatewatch does.
+func TestDeployedConfigurationsAreValid(t *testing.T) {
+	for _, name := range []string{"CLICKHOUSE_PASSWORD", "GATEWATCH_PRIVACY_KEY"} {
+		t.Setenv(name, "x")
+	}
 	files, err := filepath.Glob("../../deploy/kubernetes/*/gatewatch.yaml")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("%d configurations: %v", len(files), err)
 	}
-	for _, file := range files {
+	for _, file := range append(files, "../../deploy/endtoend/gatewatch.yaml") {
 		if _, err := readConfig(file); err != nil {
 			t.Error(err)
 		}

@@ -22,7 +22,7 @@ deploy=$(dirname "$here")
 
 install_packages() {
 	local missing=()
-	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx)
 	[ -x /usr/sbin/rsyslogd ] || missing+=(rsyslog)
 	ls /usr/lib/*/rsyslog/omkafka.so >/dev/null 2>&1 || missing+=(rsyslog-kafka)
 	ls /usr/lib/*/rsyslog/lmnsd_gtls.so >/dev/null 2>&1 || missing+=(rsyslog-gnutls)
@@ -195,8 +195,8 @@ launch receive rsyslogd -n -i NONE -f "$dir/receive/rsyslog.conf"
 
 say "5. gatewatch reads from Kafka"
 place "$here/gatewatch.yaml" "$dir/gatewatch/gatewatch.yaml"
-PRIVACY_KEY=$(openssl rand -hex 32)
-export PRIVACY_KEY CLICKHOUSE_PASSWORD=gatewatch-test # clickhouse.sh has made this user
+GATEWATCH_PRIVACY_KEY=$(openssl rand -hex 32)
+export GATEWATCH_PRIVACY_KEY CLICKHOUSE_PASSWORD=gatewatch-test # clickhouse.sh has made this user
 start_gatewatch() { launch gatewatch "$dir/bin/gatewatch" run --config "$dir/gatewatch/gatewatch.yaml"; }
 ready() { curl --silent --fail "http://127.0.0.1:$metrics/readyz"; }
 metric() { curl --silent --fail "http://127.0.0.1:$metrics/metrics" | awk -v name="$1" '$1 == name {print int($2)}'; }
@@ -239,8 +239,7 @@ events=$(metric gatewatch_engine_events_total)
 read_profiles 127.0.2.2 eve $(seq 2001 2020)
 more_events() { [ "$(metric gatewatch_engine_events_total)" -gt "$events" ]; }
 wait_for 20 "some of eve's calls in gatewatch" more_events
-kill -9 "$(cat "$dir/gatewatch/pid")"
-wait "$(cat "$dir/gatewatch/pid")" 2>/dev/null || true
+{ kill -9 "$(cat "$dir/gatewatch/pid")" && wait "$(cat "$dir/gatewatch/pid")" || true; } 2>/dev/null # bash would say "Killed"
 read_profiles 127.0.2.2 eve $(seq 2021 2041)
 wait_for 20 "all calls in Kafka" in_kafka_as_many_as_in_log
 if in_rsyslog | grep -q " eve$"; then echo "FAILED: eve was reported before the limit was reached" >&2 && exit 1; fi
