@@ -25,6 +25,7 @@ import (
 	"github.com/gatewatch/gatewatch/sinks/clickhouse"
 	filesink "github.com/gatewatch/gatewatch/sinks/file"
 	kafkasink "github.com/gatewatch/gatewatch/sinks/kafka"
+	"github.com/gatewatch/gatewatch/sinks/syslog"
 )
 
 // config is gatewatch.yaml. deploy/gatewatch.yaml shows every option with its default.
@@ -87,6 +88,7 @@ type sinksConfig struct {
 	File       fileSink       `yaml:"file"`
 	Kafka      kafkaSink      `yaml:"kafka"`
 	ClickHouse clickhouseSink `yaml:"clickhouse"`
+	Syslog     syslogSink     `yaml:"syslog"`
 
 	HTTP httpSinksConfig `yaml:",inline"`
 
@@ -110,6 +112,11 @@ type kafkaSink struct {
 type clickhouseSink struct {
 	clickhouse.Config `yaml:",inline"`
 	Queue             sinks.Config `yaml:"queue"`
+}
+
+type syslogSink struct {
+	syslog.Config `yaml:",inline"`
+	Queue         sinks.Config `yaml:"queue"`
 }
 
 type httpConfig struct {
@@ -137,6 +144,7 @@ func defaultConfig() config {
 			Kafka:      kafkaSink{kafkasink.DefaultConfig(), sinks.DefaultConfig()},
 			ClickHouse: clickhouseSink{clickhouse.DefaultConfig(), clickhouse.DefaultQueue()},
 			HTTP:       defaultHTTPSinks(),
+			Syslog:     syslogSink{syslog.DefaultConfig(), sinks.DefaultConfig()},
 		},
 		HTTP: httpConfig{Listen: "127.0.0.1:9095"}, Log: logConfig{Level: "info", Format: "text"},
 		ShutdownTimeout: 20 * time.Second, Inventory: inventory.DefaultConfig(),
@@ -212,6 +220,7 @@ func (c *config) validate() error {
 	}
 	for name, validate := range map[string]func() error{
 		"file": c.Sinks.File.Validate, "kafka": c.Sinks.Kafka.Validate, "clickhouse": c.Sinks.ClickHouse.Validate,
+		"syslog": c.Sinks.Syslog.Validate,
 	} {
 		if c.Sinks.named[name] {
 			section("sinks."+name, validate())

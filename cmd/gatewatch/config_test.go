@@ -25,7 +25,7 @@ func TestExampleNamesEveryOptionWithItsDefault(t *testing.T) {
 		t.Fatal(err)
 	}
 	withoutDefault := map[string]bool{
-		"sinks.file.path": true, "sinks.splunk.url": true, "sinks.splunk.token": true, "sinks.elastic.url": true,
+		"sinks.file.path": true, "sinks.syslog.address": true, "sinks.splunk.url": true, "sinks.splunk.token": true, "sinks.elastic.url": true,
 		"sinks.datadog.api_key": true, "sinks.sentinel.url": true, "sinks.sentinel.rule": true, "sinks.sentinel.tenant_id": true,
 		"sinks.sentinel.client_id": true, "sinks.sentinel.client_secret": true, "sinks.chronicle.project": true,
 		"sinks.chronicle.instance": true, "sinks.chronicle.credentials_file": true, "sinks.webhook.url": true,
@@ -117,15 +117,16 @@ func TestSecretsComeFromEnvironmentAndFile(t *testing.T) {
 	}
 }
 
-// TestKubernetesConfigurationsAreValid reads the configurations of deploy/kubernetes as gatewatch does.
-func TestKubernetesConfigurationsAreValid(t *testing.T) {
-	t.Setenv("CLICKHOUSE_PASSWORD", "x")
-	t.Setenv("GATEWATCH_PRIVACY_KEY", "x")
+// TestDeployedConfigurationsAreValid reads the configurations of deploy/kubernetes and deploy/endtoend as gatewatch does.
+func TestDeployedConfigurationsAreValid(t *testing.T) {
+	for _, name := range []string{"CLICKHOUSE_PASSWORD", "GATEWATCH_PRIVACY_KEY"} {
+		t.Setenv(name, "x")
+	}
 	files, err := filepath.Glob("../../deploy/kubernetes/*/gatewatch.yaml")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("%d configurations: %v", len(files), err)
 	}
-	for _, file := range files {
+	for _, file := range append(files, "../../deploy/endtoend/gatewatch.yaml") {
 		if _, err := readConfig(file); err != nil {
 			t.Error(err)
 		}

@@ -10,6 +10,7 @@ import (
 	filesink "github.com/gatewatch/gatewatch/sinks/file"
 	kafkasink "github.com/gatewatch/gatewatch/sinks/kafka"
 	"github.com/gatewatch/gatewatch/sinks/stdout"
+	"github.com/gatewatch/gatewatch/sinks/syslog"
 )
 
 // open makes the sinks that the configuration names. Nothing is connected yet: a destination may come later.
@@ -39,6 +40,13 @@ func (c sinksConfig) open(ctx context.Context) ([]sinks.Destination, error) {
 			return nil, usagef("sinks.clickhouse: %w", err)
 		}
 		add(s, c.ClickHouse.Queue)
+	}
+	if c.named["syslog"] {
+		s, err := syslog.New(c.Syslog.Config)
+		if err != nil {
+			return nil, usagef("sinks.syslog: %w", err)
+		}
+		add(s, c.Syslog.Queue)
 	}
 	for _, d := range c.HTTP.destinations() {
 		if !c.named[d.name] {

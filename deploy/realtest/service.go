@@ -37,7 +37,7 @@ func NewService(t testing.TB, binary, command, name string, c Config) *Service {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "gatewatch-"+name+"-")
 	must(t, err)
-	s := &Service{Name: name, Dir: dir, Address: freeAddress(t), binary: binary, command: command}
+	s := &Service{Name: name, Dir: dir, Address: FreeAddress(t), binary: binary, command: command}
 	c["http"] = Section{"listen": s.Address}
 	text, err := yaml.Marshal(c)
 	must(t, err)
@@ -189,7 +189,8 @@ var ports struct {
 	given map[string]bool
 }
 
-func freeAddress(t testing.TB) string {
+// FreeAddress is an address of this machine on which nothing listens, and which no other test was given.
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	ports.Lock()
 	defer ports.Unlock()

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs gatewatch's tests against real servers: Apache Kafka, ClickHouse, and the engine of a current ClickHouse.
+# Runs gatewatch's tests against real servers: Apache Kafka, ClickHouse, the engine of a current ClickHouse, rsyslog, NGINX.
 #
 #   deploy/servers/test.sh [ARGUMENT OF go test]…      for instance -v, or -run Restart
 #
@@ -21,6 +21,7 @@ cleanup() {
 		if [ -e "${pid%/pid}/server.properties" ]; then "$here/kafka.sh" stop "${pid%/pid}"; fi
 		if [ -e "${pid%/pid}/config.xml" ]; then "$here/clickhouse.sh" stop "${pid%/pid}"; fi
 		if [ -e "${pid%/pid}/gatewatch.yaml" ] && grep -qF "${pid%/pid}/" "/proc/$(cat "$pid")/cmdline"; then kill -9 "$(cat "$pid")"; fi
+		if grep -qF "$dir/" "/proc/$(cat "$pid")/cmdline"; then kill "$(cat "$pid")"; fi # rsyslog, NGINX, the service behind it
 	done < <(find "$dir" -name pid -type f) >/dev/null 2>&1
 	awk -v dir="$dir/" 'index($2, dir) == 1 {print $2}' /proc/mounts | xargs --no-run-if-empty umount --lazy >/dev/null 2>&1 || true
 	if [ $status -eq 0 ]; then rm -rf "$dir"; fi
@@ -32,7 +33,7 @@ trap 'exit 130' INT TERM
 # Here rather than in the tests, whose time is limited.
 "$here/kafka.sh" install
 "$here/chdb.sh" >/dev/null
-"$here/clickhouse.sh" install
+"$here/../endtoend/run.sh" install
 
 # One package after the other: each wants both cores.
 GATEWATCH_REAL=1 go test -count=1 -p 1 -timeout 10m "$@" ./deploy/realtest/...
