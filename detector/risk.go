@@ -181,8 +181,12 @@ func (d *risk) describe(a *alert.Alert, s state, f finding) {
 	a.Observed.Detail = map[string]any{"signals": signals, "kinds": kinds, "half_life": shortDuration(d.spec.HalfLife)}
 	a.Risk = &f.value
 	within := ""
-	if n := len(signals); n > 1 {
-		within = " within " + longDuration(spanOf(signals))
+	switch span := spanOf(signals); {
+	case len(signals) == 1:
+	case span < time.Second:
+		within = " at once"
+	default:
+		within = " within " + longDuration(span)
 	}
 	a.Summary = fmt.Sprintf("%s combines %s of evidence%s (risk %s, limit %s): %s", a.Entity.ID, one(len(kinds), "kind", "kinds"), within,
 		number(math.Round(f.value)), number(f.limit), strings.Join(titles(signals), "; "))
