@@ -180,6 +180,10 @@ func (d *risk) describe(a *alert.Alert, s state, f finding) {
 	a.Observed.Unit = "risk points"
 	a.Observed.Detail = map[string]any{"signals": signals, "kinds": kinds, "half_life": shortDuration(d.spec.HalfLife)}
 	a.Risk = &f.value
+	if len(signals) == 0 { // they have halved to nothing while the incident was open
+		a.Summary = fmt.Sprintf("%s had a risk of %s (limit %s), which has faded", a.Entity.ID, number(math.Round(f.value)), number(f.limit))
+		return
+	}
 	within := ""
 	switch span := spanOf(signals); {
 	case len(signals) == 1:

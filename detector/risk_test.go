@@ -98,6 +98,19 @@ func TestRiskThroughItsEncoding(t *testing.T) {
 	}
 }
 
+// TestRiskThatHasFaded tells an incident over whose signals have all halved to nothing.
+func TestRiskThatHasFaded(t *testing.T) {
+	s := riskOf(t)
+	s.add(seen("a", alert.High, 1, 0), "subject", "x", 0)
+	f := s.finding(0)
+	s.forget(100 * hour)
+	a := &alert.Alert{Entity: alert.Entity{Kind: "subject", ID: "x"}}
+	s.d.describe(a, s, f)
+	if a.Summary != "x had a risk of 40 (limit 45), which has faded" {
+		t.Errorf("%q", a.Summary)
+	}
+}
+
 // TestRiskOnAlerts checks that alerts say how high the risk of their entity is, and that incidents list what they are of.
 func TestRiskOnAlerts(t *testing.T) {
 	s := loadScenario(t, "testdata/risk.txtar")
