@@ -182,7 +182,7 @@ func TestKilledAnywhere(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			s := loadScenario(t, file)
 			want := s.run(t, plainRun)
-			for seed := range uint64(8) {
+			for seed := range uint64(5) {
 				m := &mortal{
 					t: t, set: parseRules(t, s.rules), options: Options{Disorder: 2 * time.Second, Lanes: stdcmp.Or(s.lanes, 8), Workers: 2, Limits: s.limits},
 					inputs: map[event.Partition][]event.Event{{Topic: "test"}: s.events}, random: rand.New(rand.NewPCG(seed, 7)),
@@ -205,7 +205,7 @@ func TestKilledWithDisorderlyPartitions(t *testing.T) {
 		inputs[event.Partition{Topic: "t", ID: int32(i)}] = events
 	}
 	want := interleave(t, 0, all)
-	for seed := range uint64(10) {
+	for seed := range uint64(6) {
 		m := &mortal{
 			t: t, set: parseRules(t, []byte(orderRules)), options: Options{Disorder: 2 * time.Second, Lanes: 4, Workers: 1},
 			inputs: inputs, random: rand.New(rand.NewPCG(seed, 9)),

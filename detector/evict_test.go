@@ -162,9 +162,9 @@ rules:
 // TestFloodKeepsSuspects shows a client that is at 40 of 50 when millions of new ones come, and one that was seen often: both
 // must still be known when the flood is over, and the first raise an alert with its 51st object. The flood is counted.
 func TestFloodKeepsSuspects(t *testing.T) {
-	flood := 1_000_000 // ten millions in BenchmarkFlood
+	flood := 400_000 // ten millions in BenchmarkFlood
 	if testing.Short() {
-		flood = 300_000
+		flood = 150_000
 	}
 	const most = 64_000
 	f := newFlooded(t, profileRule, Options{Disorder: time.Second, Lanes: 64, Workers: 2, Limits: Limits{Entities: map[string]int{"": most}}})
