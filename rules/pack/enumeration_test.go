@@ -37,7 +37,7 @@ func TestEnumeration(t *testing.T) {
 // TestNobodyEnumeratesForDays runs ordinary traffic of some days, after which nearly everybody has a history.
 func TestNobodyEnumeratesForDays(t *testing.T) {
 	config := traffic.DefaultConfig()
-	config.Seed, config.Duration, config.Rate, config.Clients = 7, 10*24*time.Hour, 0.3, 60
+	config.Seed, config.Duration, config.Rate, config.Clients = 7, 10*24*time.Hour, 0.1, 20
 	config.Scenarios = []traffic.Pick{{Name: "benign:sync-client", Count: 2}, {Name: "benign:heavy-hitter", Count: 2}}
 	g, set := enumerationTraffic(t, config)
 	for _, a := range detect(t, set, g) {
