@@ -82,7 +82,7 @@ func open(t *testing.T, c Config) *Sink {
 	must(t, c.Validate())
 	s, err := New(c)
 	must(t, err)
-	s.client.Transport.(*kafka.Transport).MetadataTTL = 10 * time.Millisecond // what is repaired shows at once
+	s.client.Transport.(*kafka.Transport).MetadataTTL = 300 * time.Millisecond // what is repaired shows at once
 	return s
 }
 
