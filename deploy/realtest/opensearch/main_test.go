@@ -18,20 +18,33 @@ import (
 	"github.com/gatewatch/gatewatch/sinks/elastic"
 )
 
-var node *realtest.OpenSearch
+// Set by TestMain.
+var (
+	node     *realtest.OpenSearch
+	template []byte // that is shipped
+)
 
 func TestMain(m *testing.M) {
 	os.Exit(realtest.Main(m, func(s *realtest.Servers) (err error) {
 		if node, err = s.OpenSearch(); err != nil {
 			return err
 		}
-		template, err := os.ReadFile(filepath.Join("..", "..", "elastic", "opensearch", "index-template.json"))
-		if err != nil {
+		if template, err = os.ReadFile(filepath.Join("..", "..", "elastic", "opensearch", "index-template.json")); err != nil {
 			return err
 		}
 		_, err = call(http.MethodPut, "/_index_template/gatewatch", string(template))
 		return err
 	}))
+}
+
+// makeIndex makes an index with the mappings of the template.
+func makeIndex(t *testing.T, name string) {
+	t.Helper()
+	var shipped struct {
+		Template struct{ Mappings json.RawMessage }
+	}
+	must(t, json.Unmarshal(template, &shipped))
+	do(t, http.MethodPut, "/"+name, `{"mappings":`+string(shipped.Template.Mappings)+`}`)
 }
 
 // call speaks to the node and fails when it refuses.
