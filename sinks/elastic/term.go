@@ -17,7 +17,7 @@ const (
 
 // clipTerms cuts texts that are too long for a term: how long they are, callers can choose, and that must not cost the alert.
 func clipTerms(document []byte) ([]byte, error) {
-	if len(document) <= keptTerm {
+	if len(document) <= maxTerm/2 {
 		return document, nil
 	}
 	var all any
