@@ -85,7 +85,8 @@ start() {
 	install_node
 	[ -e "$dir/opensearch.yml" ] || write_config
 	# A session of its own: Ctrl-C in the caller's terminal must not reach it, and it must not hold the caller's pipe open.
-	setsid java "-Xmx$heap" -XX:+UseSerialGC "-Dlog4j2.configurationFile=$here/opensearch/log4j2.properties" -cp "$jars:$jars/*" \
+	# For so short a life, a compiler that optimises costs more than it gains.
+	setsid java "-Xmx$heap" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "-Dlog4j2.configurationFile=$here/opensearch/log4j2.properties" -cp "$jars:$jars/*" \
 		OpenSearchNode "$dir" >>"$dir/server.log" 2>&1 </dev/null &
 	echo $! >"$dir/pid"
 	wait_ready

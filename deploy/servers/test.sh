@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs gatewatch's tests against real servers: Apache Kafka, ClickHouse, and the engine of a current ClickHouse.
+# Runs gatewatch's tests against real servers: Apache Kafka, ClickHouse, the engine of a current ClickHouse, and OpenSearch.
 #
 #   deploy/servers/test.sh [ARGUMENT OF go test]…      for instance -v, or -run Restart
 #
@@ -19,6 +19,7 @@ cleanup() {
 	local status=$? pid
 	while read -r pid; do
 		if [ -e "${pid%/pid}/server.properties" ]; then "$here/kafka.sh" stop "${pid%/pid}"; fi
+		if [ -e "${pid%/pid}/opensearch.yml" ]; then "$here/opensearch.sh" stop "${pid%/pid}"; fi
 		if [ -e "${pid%/pid}/config.xml" ]; then "$here/clickhouse.sh" stop "${pid%/pid}"; fi
 		if [ -e "${pid%/pid}/gatewatch.yaml" ] && grep -qF "${pid%/pid}/" "/proc/$(cat "$pid")/cmdline"; then kill -9 "$(cat "$pid")"; fi
 	done < <(find "$dir" -name pid -type f) >/dev/null 2>&1
@@ -33,6 +34,7 @@ trap 'exit 130' INT TERM
 "$here/kafka.sh" install
 "$here/chdb.sh" >/dev/null
 "$here/clickhouse.sh" install
+"$here/opensearch.sh" install
 
 # One package after the other: each wants both cores.
 GATEWATCH_REAL=1 go test -count=1 -p 1 -timeout 10m "$@" ./deploy/realtest/...

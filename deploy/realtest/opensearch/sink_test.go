@@ -219,7 +219,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 		DeadLetters:  noLetters{t}, Logger: slog.New(slog.DiscardHandler),
 	})
 	must(t, err)
-	const n = 2000
+	const n = 600
 	var batch []*alert.Alert
 	for i := range n {
 		batch = append(batch, sinktest.Alert(i, 1))
