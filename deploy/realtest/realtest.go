@@ -1,5 +1,5 @@
-// Package realtest starts the real servers that gatewatch's tests in the folders below run against: Apache Kafka and
-// ClickHouse, each by its script in deploy/servers, each on free ports of 127.0.0.1 and in a folder of its own.
+// Package realtest starts the real servers that gatewatch's tests in the folders below run against: Apache Kafka,
+// ClickHouse and OpenSearch, each by its script in deploy/servers, each on free ports of 127.0.0.1 and in a folder of its own.
 //
 // deploy/servers/test.sh installs the servers and runs all these tests. A plain go test leaves them out: a machine with
 // nothing but Go must be able to test gatewatch, and a test that skips itself when a server is missing would hide that it

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs gatewatch's tests against real servers: Apache Kafka, ClickHouse, the engine of a current ClickHouse, rsyslog, NGINX.
+# Runs gatewatch's tests against real servers: Apache Kafka, ClickHouse, the engine of a current ClickHouse, OpenSearch, rsyslog, NGINX.
 #
 #   deploy/servers/test.sh [ARGUMENT OF go test]…      for instance -v, or -run Restart
 #
@@ -19,6 +19,7 @@ cleanup() {
 	local status=$? pid
 	while read -r pid; do
 		if [ -e "${pid%/pid}/server.properties" ]; then "$here/kafka.sh" stop "${pid%/pid}"; fi
+		if [ -e "${pid%/pid}/opensearch.yml" ]; then "$here/opensearch.sh" stop "${pid%/pid}"; fi
 		if [ -e "${pid%/pid}/config.xml" ]; then "$here/clickhouse.sh" stop "${pid%/pid}"; fi
 		if [ -e "${pid%/pid}/gatewatch.yaml" ] && grep -qF "${pid%/pid}/" "/proc/$(cat "$pid")/cmdline"; then kill -9 "$(cat "$pid")"; fi
 		if grep -qF "$dir/" "/proc/$(cat "$pid")/cmdline"; then kill "$(cat "$pid")"; fi # rsyslog, NGINX, the service behind it
@@ -33,6 +34,8 @@ trap 'exit 130' INT TERM
 # Here rather than in the tests, whose time is limited.
 "$here/kafka.sh" install
 "$here/chdb.sh" >/dev/null
+"$here/clickhouse.sh" install
+"$here/opensearch.sh" install
 "$here/../endtoend/run.sh" install
 
 # One package after the other: each wants both cores.

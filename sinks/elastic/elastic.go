@@ -3,7 +3,7 @@
 //
 // In a data stream every version is a document whose id is ID-vVERSION; it is made with the operation create, so that a version
 // that comes again is a conflict and nothing else. In an index the id is that of the alert, and the version, as an external one,
-// lets only newer versions replace older ones.
+// lets only newer versions replace older ones. Texts that are too long for an index are cut.
 package elastic
 
 import (
@@ -77,6 +77,9 @@ func (s *Sink) lines(index, id string, version int, document any) ([]byte, error
 	}
 	body, err := post.JSON(document)
 	if err != nil {
+		return nil, err
+	}
+	if body, err = clipTerms(body); err != nil {
 		return nil, err
 	}
 	return slices.Concat(head, []byte("\n"), body, []byte("\n")), nil
@@ -167,7 +170,12 @@ var ofIndex = []string{"index_closed_exception", "invalid_index_name_exception"}
 
 // ofDocument reports whether the document is at fault, and not index, grants, load or the mode of the sink.
 func ofDocument(r result) bool {
-	return r.Status == http.StatusBadRequest && !slices.Contains(ofIndex, r.Error.Type) && !strings.Contains(r.Error.Reason, "data stream")
+	return r.Status == http.StatusBadRequest && !slices.Contains(ofIndex, r.Error.Type) && !wrongMode(r)
+}
+
+// wrongMode reports whether the operation does not fit a data stream. Reasons of other types quote values, which callers choose.
+func wrongMode(r result) bool {
+	return r.Error.Type == "illegal_argument_exception" && strings.Contains(r.Error.Reason, "allowed in data streams")
 }
 
 // Close implements [sinks.Sink].

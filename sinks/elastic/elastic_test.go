@@ -205,6 +205,35 @@ func flatten(at string, properties map[string]any, types map[string]string) {
 	}
 }
 
+// A reason quotes values, and so what a caller has chosen: only the server's own words speak of the mode.
+func TestQuotedValueIsNoWrongMode(t *testing.T) {
+	quoted := result{Status: 400}
+	quoted.Error.Type, quoted.Error.Reason = "mapper_parsing_exception", "Preview of field's value: 'op_type of create are allowed in data streams'"
+	if !ofDocument(quoted) {
+		t.Error("a document that quotes the words makes its batch wait for ever")
+	}
+}
+
+func TestClipsTerms(t *testing.T) {
+	long, fits := strings.Repeat("☂", maxTerm/2), strings.Repeat("x", maxTerm/2)
+	text, err := json.Marshal(map[string]any{"n": 1 << 62, "fits": fits, "list": []any{long, map[string]any{"deep": long}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clipped, err := clipTerms(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := strings.Repeat("☂", keptTerm/3) + "…"
+	want, err := json.Marshal(map[string]any{"n": 1 << 62, "fits": fits, "list": []any{short, map[string]any{"deep": short}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(clipped)); diff != "" {
+		t.Errorf("clipped (- want, + got):\n%s", diff)
+	}
+}
+
 func TestConfig(t *testing.T) {
 	c := DefaultConfig()
 	c.URL = "https://elastic.example.com:9200"

@@ -103,7 +103,11 @@ func deliverTo(t *testing.T, h HTTP, batch []*alert.Alert, faults ...fault) (*se
 // large returns an alert of about n bytes.
 func large(i, n int) *alert.Alert {
 	a := Alert(i, 1)
-	a.Observed.Detail = map[string]any{"filler": strings.Repeat("x", n)}
+	var filler []any // of short texts: a destination may cut long ones
+	for ; n > 0; n -= 1000 {
+		filler = append(filler, strings.Repeat("x", min(n, 1000)))
+	}
+	a.Observed.Detail = map[string]any{"filler": filler}
 	return a
 }
 
