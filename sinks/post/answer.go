@@ -27,13 +27,9 @@ type Answer struct {
 	host   string
 }
 
-// refusals are the statuses that speak of the records, so that the same will never be taken. All other 4xx speak of
-// addresses, credentials, grants or quotas, which an operator can repair while alerts wait.
-var refusals = []int{
-	http.StatusBadRequest, http.StatusNotAcceptable, http.StatusLengthRequired, http.StatusPreconditionFailed,
-	http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusExpectationFailed,
-	http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge, http.StatusNotImplemented,
-}
+// refusals are the statuses that speak of the records, so that the same will never be taken. All others speak of addresses,
+// credentials, grants, quotas, encodings or of what stands in between, which an operator can repair while alerts wait.
+var refusals = []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity}
 
 // Err says what becomes of records that were answered so: nil for 2xx, [*sinks.RefusedError] when the status speaks of
 // them, else [*sinks.RetryError] with what Retry-After asks for.
@@ -74,12 +70,13 @@ func (a Answer) err() error {
 
 // advice says what an operator can do about a status.
 var advice = map[int]string{
-	http.StatusUnauthorized:      "check the credentials",
-	http.StatusForbidden:         "check the credentials and what they are granted",
-	http.StatusNotFound:          "check url and names",
-	http.StatusMethodNotAllowed:  "check url",
-	http.StatusProxyAuthRequired: "check the credentials of the proxy",
-	http.StatusGone:              "the other side wants nothing more: make a new address there or take the sink out",
+	http.StatusUnauthorized:         "check the credentials",
+	http.StatusForbidden:            "check the credentials and what they are granted",
+	http.StatusNotFound:             "check url and names",
+	http.StatusMethodNotAllowed:     "check url",
+	http.StatusUnsupportedMediaType: "does it take gzip? else set gzip: false",
+	http.StatusProxyAuthRequired:    "check the credentials of the proxy",
+	http.StatusGone:                 "the other side wants nothing more: make a new address there or take the sink out",
 }
 
 // excerpt returns the beginning of the body in one line. Secrets go before it is cut: half of one is one.

@@ -180,7 +180,7 @@ func retriesDocumented(t *testing.T, h HTTP) {
 }
 
 func waitsForOperator(t *testing.T, h HTTP) {
-	for _, reply := range append(h.Wait[:len(h.Wait):len(h.Wait)], Reply{Status: 401}, Reply{Status: 403}, Reply{Status: 404}) {
+	for _, reply := range append(h.Wait[:len(h.Wait):len(h.Wait)], Reply{Status: 401}, Reply{Status: 403}, Reply{Status: 404}, Reply{Status: 415}) {
 		t.Run(fmt.Sprint(reply.Status, " ", reply.Body), func(t *testing.T) {
 			s := newServer(t, h)
 			s.fail(fault{reply: reply}, fault{reply: reply}, fault{reply: reply})
@@ -198,7 +198,7 @@ func waitsForOperator(t *testing.T, h HTTP) {
 }
 
 func refusesForGood(t *testing.T, h HTTP) {
-	for _, reply := range append(h.Refuse[:len(h.Refuse):len(h.Refuse)], Reply{Status: 413}, Reply{Status: 501}) {
+	for _, reply := range append(h.Refuse[:len(h.Refuse):len(h.Refuse)], Reply{Status: 413}, Reply{Status: 422}) {
 		t.Run(fmt.Sprint(reply.Status, " ", reply.Body), func(t *testing.T) {
 			s := newServer(t, h)
 			s.fail(fault{reply: reply})

@@ -37,7 +37,7 @@ func TestCEF(t *testing.T) {
 	a.Rule.Title, a.Summary, a.Rule.Severity = `many | profiles \ read`, "x=1 \\ and\nmore", alert.High
 	a.Rule.Tags = []string{"attack:T1087", "owasp:API1:2023"}
 	a.Entity = alert.Entity{Kind: "subject", ID: "user=1"}
-	head, ext := readCEF(t, alertCEF(a))
+	head, ext := readCEF(t, alertCEF(a, maxValue))
 	if head[3] != a.Rule.ID || head[4] != `many \| profiles \\ read` || head[5] != "8" {
 		t.Errorf("head %q", head)
 	}
@@ -58,7 +58,7 @@ func TestCEF(t *testing.T) {
 
 func TestCEFOfBlindSpots(t *testing.T) {
 	b := sinktest.BlindSpot(1, 1)
-	head, ext := readCEF(t, blindSpotCEF(b))
+	head, ext := readCEF(t, blindSpotCEF(b, maxValue))
 	if head[3] != "blind-spot-"+string(b.Cause) || ext["externalId"] != b.ID || ext["msg"] == "" {
 		t.Errorf("%q %v", head, ext)
 	}
@@ -72,7 +72,7 @@ func FuzzCEF(f *testing.F) {
 	f.Fuzz(func(t *testing.T, title, summary string) {
 		a := sinktest.Alert(1, 1)
 		a.Rule.Title, a.Summary = title, summary
-		text := alertCEF(a)
+		text := alertCEF(a, maxValue)
 		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' }) {
 			t.Fatalf("control characters in %q", text)
 		}
