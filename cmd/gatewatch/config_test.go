@@ -132,3 +132,30 @@ func TestDeployedConfigurationsAreValid(t *testing.T) {
 		}
 	}
 }
+
+// TestMistakesShowNoSecrets looks at the lines around a mistake, which the error shows.
+func TestMistakesShowNoSecrets(t *testing.T) {
+	for name, text := range map[string]string{
+		"beside it":         "    token: hunter2\n    tokn: x\n",
+		"with a comma":      "    token: a,hunter2\n    tokn: x\n",
+		"quoted":            "    \"token\": 'a hunter2'\n    tokn: x\n",
+		"in one line":       "    {url: \"https://h\", token: hunter2, tokn: x}\n",
+		"behind a source":   "    {url: {env: PATH}, token: hunter2, tokn: x}\n",
+		"on the next line":  "    token:\n      hunter2\n    tokn: x\n",
+		"as a block":        "    token: |-\n      hunter2\n    tokn: x\n",
+		"of a wrong type":   "    token: [hunter2]\n",
+		"in broken YAML":    "    token: hunter2\n   tokn: [x\n",
+		"as an address":     "    url: https://h/hunter2\n    tokn: x\n",
+		"as the proxy":      "    proxy: http://me:hunter2@h\n    tokn: x\n",
+		"as a long comment": "    api_key: x # hunter2\n",
+	} {
+		_, err := parseConfig([]byte("sinks:\n  splunk:\n" + text))
+		if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "[") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := parseConfig([]byte("sinks:\n  splunk:\n    index: main\n    tokn: x\n"))
+	if err == nil || !strings.Contains(err.Error(), "index: main") {
+		t.Errorf("the lines around are missing: %v", err)
+	}
+}
