@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -157,5 +160,35 @@ func TestMistakesShowNoSecrets(t *testing.T) {
 	_, err := parseConfig([]byte("sinks:\n  splunk:\n    index: main\n    tokn: x\n"))
 	if err == nil || !strings.Contains(err.Error(), "index: main") {
 		t.Errorf("the lines around are missing: %v", err)
+	}
+}
+
+// TestConfigurationsShowNoSecrets prints each section in every way.
+func TestConfigurationsShowNoSecrets(t *testing.T) {
+	c := defaultConfig()
+	secrets := 0
+	var fill func(reflect.Value)
+	fill = func(v reflect.Value) {
+		for i := range v.NumField() {
+			switch name, f := v.Type().Field(i).Tag.Get("yaml"), v.Field(i); {
+			case secretKeys[name] && name != "username":
+				f.SetString("https://h/hunter2")
+				secrets++
+			case f.Kind() == reflect.Struct:
+				fill(f)
+			}
+		}
+	}
+	fill(reflect.ValueOf(&c).Elem())
+	if secrets < 25 {
+		t.Errorf("only %d secrets were found", secrets)
+	}
+	var log bytes.Buffer
+	for _, d := range []any{c.Kafka.SASL, c.Ingest.Config, c.Ingest.HTTP, c.Sinks.ClickHouse.Config, c.Sinks.HTTP, c} {
+		slog.New(slog.NewTextHandler(&log, nil)).Info("", "c", d)
+		fmt.Fprintf(&log, "%v %+v %#v\n", d, d, d)
+	}
+	if strings.Contains(log.String(), "hunter2") {
+		t.Errorf("a secret shows: %s", log.String())
 	}
 }

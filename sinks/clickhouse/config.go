@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"regexp"
@@ -33,6 +34,17 @@ type TLS struct {
 	ServerName         string `yaml:"server_name"` // empty: the host of the address
 	InsecureSkipVerify bool   `yaml:"insecure_skip_verify"`
 }
+
+// LogValue keeps secrets out of logs.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// String keeps secrets out of messages.
+func (c Config) String() string {
+	return fmt.Sprintf("{%v %s %s}", c.Addresses, c.Database, c.Username)
+}
+
+// GoString keeps secrets out of messages.
+func (c Config) GoString() string { return c.String() }
 
 // DefaultConfig returns a local server without TLS.
 func DefaultConfig() Config {
