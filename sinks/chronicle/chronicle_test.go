@@ -83,7 +83,7 @@ func TestConformance(t *testing.T) {
 		New:      func() sinktest.Handler { return (&google{}).serve },
 		Delivers: func(r *http.Request) bool { return r.URL.Path != "/token" },
 		Retry:    []sinktest.Reply{{Status: 429, Body: `{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}`}},
-		Wait:     []sinktest.Reply{{Status: 403, Body: `{"error":{"code":403,"status":"PERMISSION_DENIED"}}`}},
+		Wait:     []sinktest.Reply{{Status: 403, Body: `{"error":{"code":403,"status":"PERMISSION_DENIED"}}`}, {Status: 400, Body: `{"error":{"code":400,"status":"FAILED_PRECONDITION"}}`}},
 		Refuse:   []sinktest.Reply{{Status: 400, Body: `{"error":{"code":400,"status":"INVALID_ARGUMENT"}}`}},
 		MaxItem:  1_400_000, BlindSpots: true,
 		Secrets: []string{"token-5b1c", "PRIVATE KEY"},

@@ -162,12 +162,17 @@ func (s *Sink) partly(items []map[string]result, final func(result) bool) error 
 	return &partial
 }
 
-// ofIndex are errors with status 400 that an operator can repair.
-var ofIndex = []string{"index_closed_exception", "invalid_index_name_exception"}
+// Errors with status 400 that an operator can repair, by type and by what the reason says.
+var (
+	ofIndex = []string{"index_closed_exception", "invalid_index_name_exception", "validation_exception"} // the last: no shard is left
+
+	ofIndexReason = []string{"data stream", "pipeline with id", "write index"}
+)
 
 // ofDocument reports whether the document is at fault, and not index, grants, load or the mode of the sink.
 func ofDocument(r result) bool {
-	return r.Status == http.StatusBadRequest && !slices.Contains(ofIndex, r.Error.Type) && !strings.Contains(r.Error.Reason, "data stream")
+	return r.Status == http.StatusBadRequest && !slices.Contains(ofIndex, r.Error.Type) &&
+		!slices.ContainsFunc(ofIndexReason, func(part string) bool { return strings.Contains(r.Error.Reason, part) })
 }
 
 // Close implements [sinks.Sink].

@@ -37,10 +37,13 @@ func open(t *testing.T, e sinktest.Endpoint, change func(*Config)) *Sink {
 
 func TestConformance(t *testing.T) {
 	sinktest.RunHTTP(t, sinktest.HTTP{
-		Open:    func(t *testing.T, e sinktest.Endpoint) sinks.Sink { return open(t, e, func(*Config) {}) },
-		New:     func() sinktest.Handler { return newCluster(t).serve },
-		Refuse:  []sinktest.Reply{{Status: 400}, one(400, "document_parsing_exception", "bad"), one(400, "mapper_parsing_exception", "bad")},
-		Wait:    []sinktest.Reply{one(403, "security_exception", ""), one(404, "index_not_found_exception", ""), one(400, "index_closed_exception", "closed"), {Status: 200, Body: "<html>"}},
+		Open:   func(t *testing.T, e sinktest.Endpoint) sinks.Sink { return open(t, e, func(*Config) {}) },
+		New:    func() sinktest.Handler { return newCluster(t).serve },
+		Refuse: []sinktest.Reply{{Status: 400}, one(400, "document_parsing_exception", "bad"), one(400, "mapper_parsing_exception", "bad"), one(400, "illegal_argument_exception", "immense term")},
+		Wait: []sinktest.Reply{one(403, "security_exception", ""), one(404, "index_not_found_exception", ""), one(400, "index_closed_exception", "closed"),
+			one(400, "validation_exception", "Validation Failed: 1: this action would add [2] shards"),
+			one(400, "illegal_argument_exception", "pipeline with id [gatewatch] does not exist"),
+			one(400, "illegal_argument_exception", "no write index is defined for alias [alerts]"), {Status: 200, Body: "<html>"}},
 		MaxItem: format.MaxBytes, BlindSpots: true, Deduplicates: true, OneByOne: true,
 		Secrets: []string{strings.TrimPrefix(credentials, "ApiKey ")},
 	})

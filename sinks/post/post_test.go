@@ -371,7 +371,7 @@ func TestTokensAreRenewedBeforeTheyEnd(t *testing.T) {
 		issued := 0
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			issued++
-			fmt.Fprintf(w, `{"access_token":"t%d","expires_in":3600}`, issued)
+			fmt.Fprintf(w, `{"access_token":"t%d","expires_in":%s}`, issued, [...]string{"3600", `"3600"`}[issued%2])
 		})}
 		go server.Serve(p)
 		defer server.Close()
