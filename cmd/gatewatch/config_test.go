@@ -89,6 +89,7 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{"splunk without token", "kafka: {topics: [t]}\nsinks: {splunk: {url: \"https://splunk:8088\"}}\n", "sinks.splunk: token is missing"},
 		{"unknown key of slack", "kafka: {topics: [t]}\nsinks: {slack: {chanel: x}}\n", "chanel"},
 		{"bad duration of splunk", "kafka: {topics: [t]}\nsinks: {splunk: {ack_timeout: long}}\n", "ack_timeout"},
+		{"no time for acknowledgements", "kafka: {topics: [t]}\nsinks: {splunk: {url: \"https://splunk:8088\", token: t, acknowledge: true, queue: {timeout: 1m}}}\n", "sinks.splunk: queue.timeout 1m0s must be longer than ack_timeout 2m0s"},
 		{"no switch for verification", "kafka: {topics: [t]}\nsinks: {elastic: {tls: {insecure_skip_verify: true}}}\n", "insecure_skip_verify"},
 		{"secret not set", "kafka: {topics: [t], sasl: {mechanism: PLAIN, username: u, password: {env: NO_SUCH_VARIABLE}}}\nsinks: {stdout: {}}\n", "NO_SUCH_VARIABLE is not set"},
 		{"secret file missing", "kafka: {topics: [t], sasl: {mechanism: PLAIN, username: u, password: {file: /no/such/file}}}\nsinks: {stdout: {}}\n", "/no/such/file"},

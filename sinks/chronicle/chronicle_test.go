@@ -240,3 +240,18 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestAssertionsAreSecret lets the issuer of tokens show what it was given: a signed claim is as good as a token for an hour.
+func TestAssertionsAreSecret(t *testing.T) {
+	assertion := ""
+	address := sinktest.Serve(t, func(r *http.Request, body []byte) sinktest.Reply {
+		form, _ := url.ParseQuery(string(body))
+		assertion = form.Get("assertion")
+		return sinktest.Reply{Status: 400, Body: "bad " + string(body)}
+	})
+	s := open(t, sinktest.Endpoint{URL: address, Proxy: "-"})
+	err := s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)})
+	if err == nil || assertion == "" || !strings.Contains(err.Error(), "***") || strings.Contains(err.Error(), assertion[:40]) {
+		t.Errorf("%v", err)
+	}
+}

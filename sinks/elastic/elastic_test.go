@@ -44,7 +44,7 @@ func TestConformance(t *testing.T) {
 			one(400, "validation_exception", "Validation Failed: 1: this action would add [2] shards"),
 			one(400, "illegal_argument_exception", "pipeline with id [gatewatch] does not exist"),
 			one(400, "illegal_argument_exception", "no write index is defined for alias [alerts]"), {Status: 200, Body: "<html>"}},
-		MaxItem: format.MaxBytes, BlindSpots: true, Deduplicates: true, OneByOne: true,
+		MaxItem: 8 << 20, BlindSpots: true, Deduplicates: true, OneByOne: true,
 		Secrets: []string{strings.TrimPrefix(credentials, "ApiKey ")},
 	})
 }
@@ -152,6 +152,10 @@ func TestAlertDocument(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]any{"address": "ip_5f31"}, got["source"]); diff != "" {
 		t.Errorf("a pseudonym is no address:\n%s", diff)
+	}
+	a.Evidence[1].SourceIP, a.Evidence[1].Country = "81.2.69.142", "GB"
+	if d := alertDocument(a); d["source"].(document)["ip"] != "81.2.69.142" || d["source"].(document)["geo"].(document)["country_iso_code"] != "GB" {
+		t.Errorf("source: %v", d["source"])
 	}
 	if diff := cmp.Diff([]any{"81.2.69.142"}, got["related"].(map[string]any)["ip"]); diff != "" {
 		t.Error(diff)

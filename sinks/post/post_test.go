@@ -160,6 +160,21 @@ func TestExcerptIsShortAndClean(t *testing.T) {
 	}
 }
 
+// A proxy, too, can show what it was told.
+func TestCredentialsOfTheProxyAreSecret(t *testing.T) {
+	config := DefaultConfig()
+	config.URL, config.Proxy = "https://h", "http://me:hunter%202@proxy"
+	c, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"hunter 2", "me:hunter%202", "bWU6aHVudGVyIDI="} {
+		if got := c.Clean("x " + secret + " y"); got != "x *** y" {
+			t.Errorf("%s shows: %s", secret, got)
+		}
+	}
+}
+
 // serve returns a client of a server behind TLS.
 func serve(t *testing.T, set func(*httptest.Server), h http.HandlerFunc) *Client {
 	t.Helper()

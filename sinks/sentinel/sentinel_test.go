@@ -34,7 +34,7 @@ func TestConformance(t *testing.T) {
 		Delivers:   func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/dataCollectionRules/") },
 		Wait:       []sinktest.Reply{{Status: 400, Body: `{"error":{"code":"InvalidStream","message":"not in the rule"}}`}},
 		Refuse:     []sinktest.Reply{{Status: 400}},
-		MaxItem:    maxValue,
+		MaxItem:    64 << 10,
 		BlindSpots: true,
 		Secrets:    []string{secret, url.QueryEscape(secret), "token-77ce"},
 	})
