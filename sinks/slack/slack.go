@@ -128,6 +128,9 @@ func blocks(a *alert.Alert) []block {
 	}
 	context := fmt.Sprintf("%s %s · %s to %s · rule %s · alert `%s` version %d", a.Entity.Kind, escape(a.Entity.ID, 200),
 		a.FirstSeen.Std().Format("2006-01-02 15:04:05"), a.LastSeen.Std().Format("15:04:05 UTC"), a.Rule.ID, a.ID, a.Version)
+	if a.Risk != nil {
+		context = fmt.Sprintf("risk %.0f · ", *a.Risk) + context
+	}
 	all := []block{{Type: "section", Text: &text{"mrkdwn", body, true}}}
 	if signals := sinks.Signals(a); len(signals) > 0 && a.State != alert.Closed {
 		all = append(all, block{Type: "section", Text: &text{"mrkdwn", evidence(signals), true}})

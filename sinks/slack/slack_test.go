@@ -163,6 +163,7 @@ func TestHostileTexts(t *testing.T) {
 // An incident says what it combines, as much as a message takes, whatever the texts.
 func TestIncidents(t *testing.T) {
 	a := sample(1, alert.Open, alert.Critical)
+	a.Risk = new(63.7)
 	var signals []any
 	for i := range 7 {
 		signals = append(signals, map[string]any{
@@ -171,7 +172,7 @@ func TestIncidents(t *testing.T) {
 	}
 	a.Observed.Detail = map[string]any{"signals": signals}
 	got := reach(t, DefaultConfig().Filter, a)
-	if len(got) != 1 || !strings.Contains(got[0], "10:00:10 *Title 0* (near limit): &lt;") || strings.Contains(got[0], "Title 5") || !strings.Contains(got[0], "and 2 more") {
+	if len(got) != 1 || !strings.Contains(got[0], "risk 64 · ") || !strings.Contains(got[0], "10:00:10 *Title 0* (near limit): &lt;") || strings.Contains(got[0], "Title 5") || !strings.Contains(got[0], "and 2 more") {
 		t.Errorf("%v", got)
 	}
 	a.State = alert.Closed

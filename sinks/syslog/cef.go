@@ -102,6 +102,9 @@ func alertCEF(a *alert.Alert, most int) string {
 	if a.Risk != nil {
 		c.labelled("cfp3", "risk", number(*a.Risk))
 	}
+	if usual, ok := a.Baseline["usual"].(float64); ok {
+		c.labelled("cfp4", "usual", number(usual))
+	}
 	return c.String()
 }
 
