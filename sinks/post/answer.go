@@ -1,6 +1,7 @@
 package post
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -32,16 +33,22 @@ type Answer struct {
 var refusals = []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity}
 
 // Err says what becomes of records that were answered so: nil for 2xx, [*sinks.RefusedError] when the status speaks of
-// them, else [*sinks.RetryError] with what Retry-After asks for.
+// them, else [*sinks.RetryError] with what Retry-After asks for. A web page is never a success: it comes from a proxy that
+// blocks, or from another service than the one that was meant.
 func (a Answer) Err() error {
 	switch {
-	case a.Status/100 == 2:
+	case a.OK() && !a.page():
 		return nil
 	case slices.Contains(refusals, a.Status):
 		return a.Refuse()
 	}
 	return a.Retry()
 }
+
+// OK reports a status of success, whatever the body says.
+func (a Answer) OK() bool { return a.Status/100 == 2 }
+
+func (a Answer) page() bool { return bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("<")) }
 
 // Retry reports a failure that may pass.
 func (a Answer) Retry() error {
@@ -58,6 +65,9 @@ func (a Answer) err() error {
 	}
 	if advice := advice[a.Status]; advice != "" {
 		text += " (" + advice + ")"
+	}
+	if a.OK() && a.page() {
+		text += " (with a web page: check url and proxy)"
 	}
 	if place, err := url.Parse(a.Header.Get("Location")); err == nil && place.Host != "" && a.Status/100 == 3 {
 		text += fmt.Sprintf(" (redirects to %s are not followed: set url)", place.Host)

@@ -31,6 +31,7 @@ type HTTP struct {
 
 	OneByOne     bool // the destination judges each record: a refusal of a whole request is not tried
 	MaxItem      int  // bytes of one record beyond which the destination takes none; 0: the sink cuts
+	AnySuccess   bool // whatever the body says, a status of success is one
 	BlindSpots   bool // the sink takes blind spots
 	Excerpt      bool // as in [Target]
 	Deduplicates bool // as in [Target]
@@ -180,6 +181,9 @@ func retriesDocumented(t *testing.T, h HTTP) {
 }
 
 func waitsForOperator(t *testing.T, h HTTP) {
+	if !h.AnySuccess {
+		h.Wait = append(h.Wait[:len(h.Wait):len(h.Wait)], Reply{Status: 200, Body: "\n<!doctype html><title>Blocked</title>"})
+	}
 	for _, reply := range append(h.Wait[:len(h.Wait):len(h.Wait)], Reply{Status: 401}, Reply{Status: 403}, Reply{Status: 404}, Reply{Status: 415}) {
 		t.Run(fmt.Sprint(reply.Status, " ", reply.Body), func(t *testing.T) {
 			s := newServer(t, h)
