@@ -56,6 +56,7 @@ func RunHTTP(t *testing.T, h HTTP) {
 		"stops while the destination is silent": stopsWhileSilent,
 		"a bad record harms only itself":        badRecordHarmsOnlyItself,
 		"a huge alert harms only itself":        hugeAlert,
+		"leaves no connection":                  leavesNoConnection,
 	} {
 		t.Run(name, func(t *testing.T) { run(t, h) })
 	}
@@ -366,5 +367,20 @@ func hugeAlert(t *testing.T, h HTTP) {
 	}
 	for _, c := range s.complaints() {
 		t.Errorf("the destination would have refused: %s", c)
+	}
+}
+
+func leavesNoConnection(t *testing.T, h HTTP) {
+	s, err := deliverTo(t, h, []*alert.Alert{Alert(1, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := limit(t, 5*time.Second)
+	for tick := time.NewTicker(time.Millisecond); s.open.Load() > 0; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%d connections are open after Close", s.open.Load())
+		}
 	}
 }
