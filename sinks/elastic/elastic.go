@@ -162,17 +162,23 @@ func (s *Sink) partly(items []map[string]result, final func(result) bool) error 
 	return &partial
 }
 
-// Errors with status 400 that an operator can repair, by type and by what the reason says.
-var (
-	ofIndex = []string{"index_closed_exception", "invalid_index_name_exception", "validation_exception"} // the last: no shard is left
-
-	ofIndexReason = []string{"data stream", "pipeline with id", "write index"}
-)
+// ofIndex are errors with status 400 that an operator can repair; the last: no shard is left.
+var ofIndex = []string{"index_closed_exception", "invalid_index_name_exception", "validation_exception"}
 
 // ofDocument reports whether the document is at fault, and not index, grants, load or the mode of the sink.
 func ofDocument(r result) bool {
-	return r.Status == http.StatusBadRequest && !slices.Contains(ofIndex, r.Error.Type) &&
-		!slices.ContainsFunc(ofIndexReason, func(part string) bool { return strings.Contains(r.Error.Reason, part) })
+	return r.Status == http.StatusBadRequest && !slices.Contains(ofIndex, r.Error.Type) && !wrongMode(r) && !unprepared(r)
+}
+
+// wrongMode reports whether the operation does not fit a data stream. Reasons of other types quote values, which callers choose.
+func wrongMode(r result) bool {
+	return r.Error.Type == "illegal_argument_exception" && strings.Contains(r.Error.Reason, "allowed in data streams")
+}
+
+// unprepared reports whether a pipeline or, behind an alias, an index is missing.
+func unprepared(r result) bool {
+	return r.Error.Type == "illegal_argument_exception" &&
+		(strings.HasPrefix(r.Error.Reason, "pipeline with id [") || strings.HasPrefix(r.Error.Reason, "no write index is defined"))
 }
 
 // Close implements [sinks.Sink].

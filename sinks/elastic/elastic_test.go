@@ -212,6 +212,19 @@ func flatten(at string, properties map[string]any, types map[string]string) {
 	}
 }
 
+// A reason quotes values, and so what a caller has chosen: only the server's own words speak of index and pipeline.
+func TestQuotedValueIsNoFaultOfTheIndex(t *testing.T) {
+	for _, words := range []string{"allowed in data streams", "pipeline with id [x] does not exist", "no write index is defined"} {
+		for _, kind := range []string{"mapper_parsing_exception", "document_parsing_exception"} {
+			quoted := result{Status: 400}
+			quoted.Error.Type, quoted.Error.Reason = kind, "Preview of field's value: '"+words+"'"
+			if !ofDocument(quoted) {
+				t.Errorf("a document that quotes %q makes its batch wait for ever", words)
+			}
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
 	c := DefaultConfig()
 	c.URL = "https://elastic.example.com:9200"
