@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,6 +31,15 @@ type Config struct {
 
 	Revocation revocation.Config `yaml:"revocation"` // lists of revoked tokens
 }
+
+// LogValue keeps the key out of logs.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// String keeps the key out of messages.
+func (c Config) String() string { return "{" + c.Format + "}" }
+
+// GoString keeps the key out of messages.
+func (c Config) GoString() string { return c.String() }
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {

@@ -33,7 +33,8 @@ func (f Filter) Validate() error {
 }
 
 // Passes reports whether the destination gets the alert. All versions of one alert have one severity, so that what was opened
-// there is closed there. A severity that is not known passes.
+// there is closed there, unless a reload lowers the severity of the rule below the minimum in between. A severity that is not
+// known passes.
 func (f Filter) Passes(a *alert.Alert) bool {
 	severities := alert.Severities()
 	low := severities[:max(slices.Index(severities, f.MinSeverity), 0)]

@@ -169,7 +169,7 @@ func parseConfig(text []byte) (config, error) {
 	c := defaultConfig()
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
-		return c, errors.New(yaml.FormatError(err, false, true))
+		return c, yamlError(err)
 	}
 	if len(file.Docs) > 1 {
 		return c, errors.New("the file holds several documents; one is enough")
@@ -186,7 +186,7 @@ func parseConfig(text []byte) (config, error) {
 	}
 	c.Sinks.named = namedSinks(body)
 	if err := yaml.NodeToValue(body, &c, yaml.Strict()); err != nil {
-		return c, errors.New(yaml.FormatError(err, false, true))
+		return c, yamlError(err)
 	}
 	return c, c.validate()
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -86,6 +89,7 @@ func TestConfigMistakesAreNamed(t *testing.T) {
 		{"splunk without token", "kafka: {topics: [t]}\nsinks: {splunk: {url: \"https://splunk:8088\"}}\n", "sinks.splunk: token is missing"},
 		{"unknown key of slack", "kafka: {topics: [t]}\nsinks: {slack: {chanel: x}}\n", "chanel"},
 		{"bad duration of splunk", "kafka: {topics: [t]}\nsinks: {splunk: {ack_timeout: long}}\n", "ack_timeout"},
+		{"no time for acknowledgements", "kafka: {topics: [t]}\nsinks: {splunk: {url: \"https://splunk:8088\", token: t, acknowledge: true, queue: {timeout: 1m}}}\n", "sinks.splunk: queue.timeout 1m0s must be longer than ack_timeout 2m0s"},
 		{"no switch for verification", "kafka: {topics: [t]}\nsinks: {elastic: {tls: {insecure_skip_verify: true}}}\n", "insecure_skip_verify"},
 		{"secret not set", "kafka: {topics: [t], sasl: {mechanism: PLAIN, username: u, password: {env: NO_SUCH_VARIABLE}}}\nsinks: {stdout: {}}\n", "NO_SUCH_VARIABLE is not set"},
 		{"secret file missing", "kafka: {topics: [t], sasl: {mechanism: PLAIN, username: u, password: {file: /no/such/file}}}\nsinks: {stdout: {}}\n", "/no/such/file"},
@@ -130,5 +134,62 @@ func TestDeployedConfigurationsAreValid(t *testing.T) {
 		if _, err := readConfig(file); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestMistakesShowNoSecrets looks at the lines around a mistake, which the error shows.
+func TestMistakesShowNoSecrets(t *testing.T) {
+	for name, text := range map[string]string{
+		"beside it":         "    token: hunter2\n    tokn: x\n",
+		"with a comma":      "    token: a,hunter2\n    tokn: x\n",
+		"quoted":            "    \"token\": 'a hunter2'\n    tokn: x\n",
+		"in one line":       "    {url: \"https://h\", token: hunter2, tokn: x}\n",
+		"behind a source":   "    {url: {env: PATH}, token: hunter2, tokn: x}\n",
+		"on the next line":  "    token:\n      hunter2\n    tokn: x\n",
+		"as a block":        "    token: |-\n      hunter2\n    tokn: x\n",
+		"of a wrong type":   "    token: [hunter2]\n",
+		"in broken YAML":    "    token: hunter2\n   tokn: [x\n",
+		"as an address":     "    url: https://h/hunter2\n    tokn: x\n",
+		"as the proxy":      "    proxy: http://me:hunter2@h\n    tokn: x\n",
+		"as a long comment": "    api_key: x # hunter2\n",
+	} {
+		_, err := parseConfig([]byte("sinks:\n  splunk:\n" + text))
+		if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "[") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := parseConfig([]byte("sinks:\n  splunk:\n    index: main\n    tokn: x\n"))
+	if err == nil || !strings.Contains(err.Error(), "index: main") {
+		t.Errorf("the lines around are missing: %v", err)
+	}
+}
+
+// TestConfigurationsShowNoSecrets prints each section in every way.
+func TestConfigurationsShowNoSecrets(t *testing.T) {
+	c := defaultConfig()
+	secrets := 0
+	var fill func(reflect.Value)
+	fill = func(v reflect.Value) {
+		for i := range v.NumField() {
+			switch name, f := v.Type().Field(i).Tag.Get("yaml"), v.Field(i); {
+			case secretKeys[name] && name != "username":
+				f.SetString("https://h/hunter2")
+				secrets++
+			case f.Kind() == reflect.Struct:
+				fill(f)
+			}
+		}
+	}
+	fill(reflect.ValueOf(&c).Elem())
+	if secrets < 25 {
+		t.Errorf("only %d secrets were found", secrets)
+	}
+	var log bytes.Buffer
+	for _, d := range []any{c.Kafka.SASL, c.Ingest.Config, c.Ingest.HTTP, c.Sinks.ClickHouse.Config, c.Sinks.HTTP, c} {
+		slog.New(slog.NewTextHandler(&log, nil)).Info("", "c", d)
+		fmt.Fprintf(&log, "%v %+v %#v\n", d, d, d)
+	}
+	if strings.Contains(log.String(), "hunter2") {
+		t.Errorf("a secret shows: %s", log.String())
 	}
 }

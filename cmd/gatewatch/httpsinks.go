@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/gatewatch/gatewatch/sinks"
 	"github.com/gatewatch/gatewatch/sinks/chronicle"
 	"github.com/gatewatch/gatewatch/sinks/datadog"
@@ -52,7 +54,9 @@ type httpDestination struct {
 
 func (c *httpSinksConfig) destinations() []httpDestination {
 	return []httpDestination{
-		{"splunk", c.Splunk.Config.Validate, func() (sinks.Sink, error) { return splunk.New(c.Splunk.Config) }, c.Splunk.Queue},
+		{"splunk", func() error {
+			return errors.Join(c.Splunk.Config.Validate(), c.Splunk.Config.CheckQueue(c.Splunk.Queue))
+		}, func() (sinks.Sink, error) { return splunk.New(c.Splunk.Config) }, c.Splunk.Queue},
 		{"elastic", c.Elastic.Config.Validate, func() (sinks.Sink, error) { return elastic.New(c.Elastic.Config) }, c.Elastic.Queue},
 		{"datadog", c.Datadog.Config.Validate, func() (sinks.Sink, error) { return datadog.New(c.Datadog.Config) }, c.Datadog.Queue},
 		{"sentinel", c.Sentinel.Config.Validate, func() (sinks.Sink, error) { return sentinel.New(c.Sentinel.Config) }, c.Sentinel.Queue},

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"time"
@@ -28,6 +29,15 @@ type TLS struct {
 	KeyFile      string `yaml:"key_file"`
 	ClientCAFile string `yaml:"client_ca_file"` // senders must show a certificate of these authorities
 }
+
+// LogValue keeps secrets out of logs.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// String keeps secrets out of messages.
+func (c Config) String() string { return fmt.Sprintf("{%s %s}", c.Listen, c.Topic) }
+
+// GoString keeps secrets out of messages.
+func (c Config) GoString() string { return c.String() }
 
 // DefaultConfig receives nothing.
 func DefaultConfig() Config {

@@ -7,6 +7,7 @@ package chronicle
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -116,11 +117,25 @@ func (s *Sink) send(ctx context.Context, items []post.Item) error {
 	if err != nil {
 		return err
 	}
+	if unprepared(answer) {
+		return answer.Retry()
+	}
 	err = answer.Err()
 	if retry, ok := errors.AsType[*sinks.RetryError](err); ok && answer.Status == http.StatusTooManyRequests && retry.After == 0 {
 		retry.After = s.config.ThrottlePause
 	}
 	return err
+}
+
+// unprepared reports that the instance is not in the state for this, which has status 400 among Google's errors (google.rpc.Code
+// FAILED_PRECONDITION) and is no fault of the logs.
+func unprepared(a post.Answer) bool {
+	var said struct {
+		Error struct {
+			Status string `json:"status"`
+		} `json:"error"`
+	}
+	return a.Status == http.StatusBadRequest && json.Unmarshal(a.Body, &said) == nil && said.Error.Status == "FAILED_PRECONDITION"
 }
 
 // Close implements [sinks.Sink].

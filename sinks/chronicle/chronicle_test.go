@@ -83,7 +83,7 @@ func TestConformance(t *testing.T) {
 		New:      func() sinktest.Handler { return (&google{}).serve },
 		Delivers: func(r *http.Request) bool { return r.URL.Path != "/token" },
 		Retry:    []sinktest.Reply{{Status: 429, Body: `{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}`}},
-		Wait:     []sinktest.Reply{{Status: 403, Body: `{"error":{"code":403,"status":"PERMISSION_DENIED"}}`}},
+		Wait:     []sinktest.Reply{{Status: 403, Body: `{"error":{"code":403,"status":"PERMISSION_DENIED"}}`}, {Status: 400, Body: `{"error":{"code":400,"status":"FAILED_PRECONDITION"}}`}},
 		Refuse:   []sinktest.Reply{{Status: 400, Body: `{"error":{"code":400,"status":"INVALID_ARGUMENT"}}`}},
 		MaxItem:  1_400_000, BlindSpots: true,
 		Secrets: []string{"token-5b1c", "PRIVATE KEY"},
@@ -238,5 +238,20 @@ func TestConfig(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
+	}
+}
+
+// TestAssertionsAreSecret lets the issuer of tokens show what it was given: a signed claim is as good as a token for an hour.
+func TestAssertionsAreSecret(t *testing.T) {
+	assertion := ""
+	address := sinktest.Serve(t, func(r *http.Request, body []byte) sinktest.Reply {
+		form, _ := url.ParseQuery(string(body))
+		assertion = form.Get("assertion")
+		return sinktest.Reply{Status: 400, Body: "bad " + string(body)}
+	})
+	s := open(t, sinktest.Endpoint{URL: address, Proxy: "-"})
+	err := s.Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)})
+	if err == nil || assertion == "" || !strings.Contains(err.Error(), "***") || strings.Contains(err.Error(), assertion[:40]) {
+		t.Errorf("%v", err)
 	}
 }

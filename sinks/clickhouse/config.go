@@ -2,15 +2,15 @@ package clickhouse
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
-	"os"
 	"regexp"
 	"time"
 
 	"github.com/gatewatch/gatewatch/sinks"
+	"github.com/gatewatch/gatewatch/sinks/post"
 )
 
 // Config says which ClickHouse takes the alerts.
@@ -28,11 +28,22 @@ type Config struct {
 type TLS struct {
 	Enabled            bool   `yaml:"enabled"`
 	CAFile             string `yaml:"ca_file"`   // PEM; empty: the system's
-	CertFile           string `yaml:"cert_file"` // PEM; empty: no client certificate
+	CertFile           string `yaml:"cert_file"` // PEM, read again for each connection; empty: no client certificate
 	KeyFile            string `yaml:"key_file"`
 	ServerName         string `yaml:"server_name"` // empty: the host of the address
 	InsecureSkipVerify bool   `yaml:"insecure_skip_verify"`
 }
+
+// LogValue keeps secrets out of logs.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// String keeps secrets out of messages.
+func (c Config) String() string {
+	return fmt.Sprintf("{%v %s %s}", c.Addresses, c.Database, c.Username)
+}
+
+// GoString keeps secrets out of messages.
+func (c Config) GoString() string { return c.String() }
 
 // DefaultConfig returns a local server without TLS.
 func DefaultConfig() Config {
@@ -80,23 +91,10 @@ func (t TLS) load() (*tls.Config, error) {
 	if !t.Enabled {
 		return nil, nil
 	}
-	config := &tls.Config{ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify, MinVersion: tls.VersionTLS12}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read CA: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read CA: %s holds no certificate", t.CAFile)
-		}
+	config, err := post.TLS{CAFile: t.CAFile, CertFile: t.CertFile, KeyFile: t.KeyFile, ServerName: t.ServerName}.Load()
+	if err != nil {
+		return nil, err
 	}
-	if t.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read client certificate: %w", err)
-		}
-		config.Certificates = []tls.Certificate{cert}
-	}
+	config.InsecureSkipVerify = t.InsecureSkipVerify
 	return config, nil
 }

@@ -143,9 +143,7 @@ func addresses(texts []string) (ips []string) {
 func blindSpotDocument(b *alert.BlindSpot) document {
 	d := newDocument("gatewatch.blind_spots", b.ID, b.Version, b.To, b.EmittedAt)
 	d.put("message", b.Detail)
-	d.put("event.kind", "event")
-	d.put("event.category", []string{"host"})
-	d.put("event.type", []string{"info"})
+	d.put("event.kind", "event") // of no category: none of the schema's is for gaps in what was seen
 	d.put("event.action", string(b.State))
 	d.put("event.reason", string(b.Cause))
 	d.put("event.start", b.From)

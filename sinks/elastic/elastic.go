@@ -165,17 +165,23 @@ func (s *Sink) partly(items []map[string]result, final func(result) bool) error 
 	return &partial
 }
 
-// ofIndex are errors with status 400 that an operator can repair.
-var ofIndex = []string{"index_closed_exception", "invalid_index_name_exception"}
+// ofIndex are errors with status 400 that an operator can repair; the last: no shard is left.
+var ofIndex = []string{"index_closed_exception", "invalid_index_name_exception", "validation_exception"}
 
 // ofDocument reports whether the document is at fault, and not index, grants, load or the mode of the sink.
 func ofDocument(r result) bool {
-	return r.Status == http.StatusBadRequest && !slices.Contains(ofIndex, r.Error.Type) && !wrongMode(r)
+	return r.Status == http.StatusBadRequest && !slices.Contains(ofIndex, r.Error.Type) && !wrongMode(r) && !unprepared(r)
 }
 
 // wrongMode reports whether the operation does not fit a data stream. Reasons of other types quote values, which callers choose.
 func wrongMode(r result) bool {
 	return r.Error.Type == "illegal_argument_exception" && strings.Contains(r.Error.Reason, "allowed in data streams")
+}
+
+// unprepared reports whether a pipeline or, behind an alias, an index is missing.
+func unprepared(r result) bool {
+	return r.Error.Type == "illegal_argument_exception" &&
+		(strings.HasPrefix(r.Error.Reason, "pipeline with id [") || strings.HasPrefix(r.Error.Reason, "no write index is defined"))
 }
 
 // Close implements [sinks.Sink].

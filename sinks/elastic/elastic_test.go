@@ -37,11 +37,14 @@ func open(t *testing.T, e sinktest.Endpoint, change func(*Config)) *Sink {
 
 func TestConformance(t *testing.T) {
 	sinktest.RunHTTP(t, sinktest.HTTP{
-		Open:    func(t *testing.T, e sinktest.Endpoint) sinks.Sink { return open(t, e, func(*Config) {}) },
-		New:     func() sinktest.Handler { return newCluster(t).serve },
-		Refuse:  []sinktest.Reply{{Status: 400}, one(400, "document_parsing_exception", "bad"), one(400, "mapper_parsing_exception", "bad")},
-		Wait:    []sinktest.Reply{one(403, "security_exception", ""), one(404, "index_not_found_exception", ""), one(400, "index_closed_exception", "closed"), {Status: 200, Body: "<html>"}},
-		MaxItem: format.MaxBytes, BlindSpots: true, Deduplicates: true, OneByOne: true,
+		Open:   func(t *testing.T, e sinktest.Endpoint) sinks.Sink { return open(t, e, func(*Config) {}) },
+		New:    func() sinktest.Handler { return newCluster(t).serve },
+		Refuse: []sinktest.Reply{{Status: 400}, one(400, "document_parsing_exception", "bad"), one(400, "mapper_parsing_exception", "bad"), one(400, "illegal_argument_exception", "immense term")},
+		Wait: []sinktest.Reply{one(403, "security_exception", ""), one(404, "index_not_found_exception", ""), one(400, "index_closed_exception", "closed"),
+			one(400, "validation_exception", "Validation Failed: 1: this action would add [2] shards"),
+			one(400, "illegal_argument_exception", "pipeline with id [gatewatch] does not exist"),
+			one(400, "illegal_argument_exception", "no write index is defined for alias [alerts]"), {Status: 200, Body: "<html>"}},
+		MaxItem: 8 << 20, BlindSpots: true, Deduplicates: true, OneByOne: true,
 		Secrets: []string{strings.TrimPrefix(credentials, "ApiKey ")},
 	})
 }
@@ -150,6 +153,10 @@ func TestAlertDocument(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{"address": "ip_5f31"}, got["source"]); diff != "" {
 		t.Errorf("a pseudonym is no address:\n%s", diff)
 	}
+	a.Evidence[1].SourceIP, a.Evidence[1].Country = "81.2.69.142", "GB"
+	if d := alertDocument(a); d["source"].(document)["ip"] != "81.2.69.142" || d["source"].(document)["geo"].(document)["country_iso_code"] != "GB" {
+		t.Errorf("source: %v", d["source"])
+	}
 	if diff := cmp.Diff([]any{"81.2.69.142"}, got["related"].(map[string]any)["ip"]); diff != "" {
 		t.Error(diff)
 	}
@@ -205,15 +212,6 @@ func flatten(at string, properties map[string]any, types map[string]string) {
 	}
 }
 
-// A reason quotes values, and so what a caller has chosen: only the server's own words speak of the mode.
-func TestQuotedValueIsNoWrongMode(t *testing.T) {
-	quoted := result{Status: 400}
-	quoted.Error.Type, quoted.Error.Reason = "mapper_parsing_exception", "Preview of field's value: 'op_type of create are allowed in data streams'"
-	if !ofDocument(quoted) {
-		t.Error("a document that quotes the words makes its batch wait for ever")
-	}
-}
-
 func TestClipsTerms(t *testing.T) {
 	long, fits := strings.Repeat("☂", maxTerm/2), strings.Repeat("x", maxTerm/2)
 	text, err := json.Marshal(map[string]any{"n": 1 << 62, "fits": fits, "list": []any{long, map[string]any{"deep": long}}})
@@ -231,6 +229,19 @@ func TestClipsTerms(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), string(clipped)); diff != "" {
 		t.Errorf("clipped (- want, + got):\n%s", diff)
+	}
+}
+
+// A reason quotes values, and so what a caller has chosen: only the server's own words speak of index and pipeline.
+func TestQuotedValueIsNoFaultOfTheIndex(t *testing.T) {
+	for _, words := range []string{"allowed in data streams", "pipeline with id [x] does not exist", "no write index is defined"} {
+		for _, kind := range []string{"mapper_parsing_exception", "document_parsing_exception"} {
+			quoted := result{Status: 400}
+			quoted.Error.Type, quoted.Error.Reason = kind, "Preview of field's value: '"+words+"'"
+			if !ofDocument(quoted) {
+				t.Errorf("a document that quotes %q makes its batch wait for ever", words)
+			}
+		}
 	}
 }
 

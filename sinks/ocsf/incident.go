@@ -1,10 +1,10 @@
 package ocsf
 
 import (
-	"encoding/json"
 	"strconv"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/sinks"
 )
 
 // relatedEvent is a signal that an incident combines with others.
@@ -27,44 +27,17 @@ type tag struct {
 	Value string `json:"value"`
 }
 
-// signal is what the detail of an incident says of each signal.
-type signal struct {
-	Time     alert.Time     `json:"time"`
-	Latest   alert.Time     `json:"latest"`
-	Rule     string         `json:"rule"`
-	Title    string         `json:"title"`
-	Severity alert.Severity `json:"severity"`
-	Signal   string         `json:"signal"`
-	Evidence string         `json:"evidence"`
-	Points   float64        `json:"points"`
-	AlertID  string         `json:"alert_id"`
-	Summary  string         `json:"summary"`
-}
-
 // relatedEvents returns the signals of an incident, none of another alert.
 func relatedEvents(a *alert.Alert) (events []relatedEvent) {
-	for _, s := range signals(a.Observed.Detail["signals"]) {
-		events = append(events, s.event(a.Entity))
+	for _, s := range sinks.Signals(a) {
+		events = append(events, newRelatedEvent(s, a.Entity))
 	}
 	return events
 }
 
-// signals reads them by their JSON form: an alert that was kept in an outbox has lost the Go types of its detail.
-func signals(detail any) []signal {
-	var all []signal
-	if detail == nil {
-		return nil
-	}
-	text, err := json.Marshal(detail)
-	if err != nil || json.Unmarshal(text, &all) != nil {
-		return nil
-	}
-	return all
-}
-
-// event refers to the first version of an alert, the one that is certain to exist. Other signals, suspicion and alerts of
+// newRelatedEvent refers to the first version of an alert, the one that is certain to exist. Other signals, suspicion and alerts of
 // rules in shadow mode, are findings that nobody got.
-func (s *signal) event(entity alert.Entity) relatedEvent {
+func newRelatedEvent(s sinks.Signal, entity alert.Entity) relatedEvent {
 	severity := choose(severities, s.Severity)
 	e := relatedEvent{
 		Title: s.Title, Desc: s.Summary, SeverityID: severity.id, Severity: severity.caption,

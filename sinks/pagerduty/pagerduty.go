@@ -6,7 +6,11 @@ package pagerduty
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/sinks"
@@ -119,7 +123,20 @@ func (s *Sink) send(ctx context.Context, items []post.Item) error {
 	if err != nil {
 		return err
 	}
+	if wrongKey(answer) {
+		return answer.Retry()
+	}
 	return answer.Err()
+}
+
+// wrongKey reports an integration key that no service has, which an operator can repair: the status is that of a faulty event.
+func wrongKey(a post.Answer) bool {
+	var said struct {
+		Errors []string `json:"errors"`
+	}
+	return a.Status == http.StatusBadRequest && json.Unmarshal(a.Body, &said) == nil && slices.ContainsFunc(said.Errors, func(text string) bool {
+		return strings.Contains(strings.ReplaceAll(strings.ToLower(text), "_", " "), "routing key")
+	})
 }
 
 // Close implements [sinks.Sink].

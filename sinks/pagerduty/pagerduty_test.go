@@ -39,8 +39,12 @@ func TestConformance(t *testing.T) {
 		Open: func(t *testing.T, e sinktest.Endpoint) sinks.Sink {
 			return open(t, e, sinks.Filter{MinSeverity: alert.Info, States: everything})
 		},
-		New:     func() sinktest.Handler { return (&api{}).serve },
-		Refuse:  []sinktest.Reply{{Status: 400, Body: `{"status":"invalid event","message":"Event object is invalid"}`}},
+		New:    func() sinktest.Handler { return (&api{}).serve },
+		Refuse: []sinktest.Reply{{Status: 400, Body: `{"status":"invalid event","message":"Event object is invalid"}`}},
+		Wait: []sinktest.Reply{
+			{Status: 400, Body: `{"status":"invalid key","message":"Event object is invalid","errors":["Invalid routing key"]}`},
+			{Status: 400, Body: `{"status":"invalid event","errors":["'routing_key' is missing or blank"]}`},
+		},
 		Excerpt: true,
 		Secrets: []string{key},
 	})

@@ -1,6 +1,7 @@
 package post
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,25 +28,27 @@ type Answer struct {
 	host   string
 }
 
-// refusals are the statuses that speak of the records, so that the same will never be taken. All other 4xx speak of
-// addresses, credentials, grants or quotas, which an operator can repair while alerts wait.
-var refusals = []int{
-	http.StatusBadRequest, http.StatusNotAcceptable, http.StatusLengthRequired, http.StatusPreconditionFailed,
-	http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusExpectationFailed,
-	http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge, http.StatusNotImplemented,
-}
+// refusals are the statuses that speak of the records, so that the same will never be taken. All others speak of addresses,
+// credentials, grants, quotas, encodings or of what stands in between, which an operator can repair while alerts wait.
+var refusals = []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity}
 
 // Err says what becomes of records that were answered so: nil for 2xx, [*sinks.RefusedError] when the status speaks of
-// them, else [*sinks.RetryError] with what Retry-After asks for.
+// them, else [*sinks.RetryError] with what Retry-After asks for. A web page is never a success: it comes from a proxy that
+// blocks, or from another service than the one that was meant.
 func (a Answer) Err() error {
 	switch {
-	case a.Status/100 == 2:
+	case a.OK() && !a.page():
 		return nil
 	case slices.Contains(refusals, a.Status):
 		return a.Refuse()
 	}
 	return a.Retry()
 }
+
+// OK reports a status of success, whatever the body says.
+func (a Answer) OK() bool { return a.Status/100 == 2 }
+
+func (a Answer) page() bool { return bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("<")) }
 
 // Retry reports a failure that may pass.
 func (a Answer) Retry() error {
@@ -63,6 +66,9 @@ func (a Answer) err() error {
 	if advice := advice[a.Status]; advice != "" {
 		text += " (" + advice + ")"
 	}
+	if a.OK() && a.page() {
+		text += " (with a web page: check url and proxy)"
+	}
 	if place, err := url.Parse(a.Header.Get("Location")); err == nil && place.Host != "" && a.Status/100 == 3 {
 		text += fmt.Sprintf(" (redirects to %s are not followed: set url)", place.Host)
 	}
@@ -74,12 +80,13 @@ func (a Answer) err() error {
 
 // advice says what an operator can do about a status.
 var advice = map[int]string{
-	http.StatusUnauthorized:      "check the credentials",
-	http.StatusForbidden:         "check the credentials and what they are granted",
-	http.StatusNotFound:          "check url and names",
-	http.StatusMethodNotAllowed:  "check url",
-	http.StatusProxyAuthRequired: "check the credentials of the proxy",
-	http.StatusGone:              "the other side wants nothing more: make a new address there or take the sink out",
+	http.StatusUnauthorized:         "check the credentials",
+	http.StatusForbidden:            "check the credentials and what they are granted",
+	http.StatusNotFound:             "check url and names",
+	http.StatusMethodNotAllowed:     "check url",
+	http.StatusUnsupportedMediaType: "does it take gzip? else set gzip: false",
+	http.StatusProxyAuthRequired:    "check the credentials of the proxy",
+	http.StatusGone:                 "the other side wants nothing more: make a new address there or take the sink out",
 }
 
 // excerpt returns the beginning of the body in one line. Secrets go before it is cut: half of one is one.

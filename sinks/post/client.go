@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -53,7 +54,8 @@ func New(c Config, secrets ...string) (*Client, error) {
 	}}
 	if proxy, err := url.Parse(c.Proxy); err == nil && proxy.User != nil {
 		password, _ := proxy.User.Password()
-		client.secrets = append(client.secrets, password, proxy.User.String())
+		credentials := base64.StdEncoding.EncodeToString([]byte(proxy.User.Username() + ":" + password)) // as its header has it
+		client.secrets = append(client.secrets, password, proxy.User.String(), credentials)
 	}
 	return client, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -37,6 +38,21 @@ type TLS struct {
 	KeyFile    string `yaml:"key_file"`
 	ServerName string `yaml:"server_name"` // empty: the host of the address
 }
+
+// LogValue keeps secrets out of logs.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// String keeps secrets out of messages, those of the configurations that embed this one too: it shows the host alone.
+func (c Config) String() string {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return "{}"
+	}
+	return "{" + u.Host + "}"
+}
+
+// GoString keeps secrets out of messages.
+func (c Config) GoString() string { return c.String() }
 
 // DefaultConfig returns a configuration that lacks the address only.
 func DefaultConfig() Config { return Config{Gzip: true, DialTimeout: 10 * time.Second} }

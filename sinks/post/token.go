@@ -64,14 +64,15 @@ func (t *Tokens) fetch(ctx context.Context) error {
 		return fmt.Errorf("ask for an access token: %w", err)
 	}
 	var issued struct {
-		AccessToken string `json:"access_token"`
-		ExpiresIn   int    `json:"expires_in"` // seconds
+		AccessToken string      `json:"access_token"`
+		ExpiresIn   json.Number `json:"expires_in"` // seconds; some issuers write them as a text
 	}
 	if err := json.Unmarshal(answer.Body, &issued); err != nil || issued.AccessToken == "" {
 		return errors.New("ask for an access token: the answer holds none")
 	}
 	t.client.Hide(issued.AccessToken)
-	life := time.Duration(issued.ExpiresIn) * time.Second
+	seconds, _ := issued.ExpiresIn.Int64() // without: the token serves one request
+	life := time.Duration(min(max(seconds, 0), 1<<30)) * time.Second
 	t.token, t.expires = issued.AccessToken, time.Now().Add(max(life-renewal, life/2))
 	return nil
 }

@@ -7,6 +7,7 @@ package sentinel
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -55,8 +56,25 @@ func (s *Sink) Deliver(ctx context.Context, batch []*alert.Alert) error {
 		if err != nil {
 			return err
 		}
-		return answer.Err()
+		return classify(answer)
 	})
+}
+
+// unknownStream reports a rule that does not have the stream: that is no fault of the records, although the status can be 400.
+func unknownStream(a post.Answer) bool {
+	var said struct {
+		Error struct {
+			Code string `json:"code"`
+		} `json:"error"`
+	}
+	return a.Status == http.StatusBadRequest && json.Unmarshal(a.Body, &said) == nil && said.Error.Code == "InvalidStream"
+}
+
+func classify(a post.Answer) error {
+	if unknownStream(a) {
+		return a.Retry()
+	}
+	return a.Err()
 }
 
 // DeliverBlindSpots implements [sinks.BlindSpotSink]. It refuses them when the rule does not know their stream.
@@ -70,7 +88,7 @@ func (s *Sink) DeliverBlindSpots(ctx context.Context, batch []*alert.BlindSpot) 
 		switch {
 		case err != nil:
 			return err
-		case answer.Status == http.StatusNotFound || answer.Status == http.StatusForbidden:
+		case answer.Status == http.StatusNotFound || answer.Status == http.StatusForbidden || unknownStream(answer):
 			return sinks.RefuseAll(len(items), fmt.Errorf("%w: add the stream to the rule, or set blind_spots_stream to -", errors.Unwrap(answer.Refuse())))
 		}
 		return answer.Err()

@@ -32,8 +32,9 @@ func TestConformance(t *testing.T) {
 		Open:       func(t *testing.T, e sinktest.Endpoint) sinks.Sink { return open(t, e) },
 		New:        func() sinktest.Handler { return newAzure(t).serve },
 		Delivers:   func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/dataCollectionRules/") },
+		Wait:       []sinktest.Reply{{Status: 400, Body: `{"error":{"code":"InvalidStream","message":"not in the rule"}}`}},
 		Refuse:     []sinktest.Reply{{Status: 400}},
-		MaxItem:    maxValue,
+		MaxItem:    64 << 10,
 		BlindSpots: true,
 		Secrets:    []string{secret, url.QueryEscape(secret), "token-77ce"},
 	})

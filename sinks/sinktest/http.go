@@ -31,6 +31,7 @@ type HTTP struct {
 
 	OneByOne     bool // the destination judges each record: a refusal of a whole request is not tried
 	MaxItem      int  // bytes of one record beyond which the destination takes none; 0: the sink cuts
+	AnySuccess   bool // whatever the body says, a status of success is one
 	BlindSpots   bool // the sink takes blind spots
 	Excerpt      bool // as in [Target]
 	Deduplicates bool // as in [Target]
@@ -55,6 +56,7 @@ func RunHTTP(t *testing.T, h HTTP) {
 		"stops while the destination is silent": stopsWhileSilent,
 		"a bad record harms only itself":        badRecordHarmsOnlyItself,
 		"a huge alert harms only itself":        hugeAlert,
+		"leaves no connection":                  leavesNoConnection,
 	} {
 		t.Run(name, func(t *testing.T) { run(t, h) })
 	}
@@ -184,7 +186,10 @@ func retriesDocumented(t *testing.T, h HTTP) {
 }
 
 func waitsForOperator(t *testing.T, h HTTP) {
-	for _, reply := range append(h.Wait[:len(h.Wait):len(h.Wait)], Reply{Status: 401}, Reply{Status: 403}, Reply{Status: 404}) {
+	if !h.AnySuccess {
+		h.Wait = append(h.Wait[:len(h.Wait):len(h.Wait)], Reply{Status: 200, Body: "\n<!doctype html><title>Blocked</title>"})
+	}
+	for _, reply := range append(h.Wait[:len(h.Wait):len(h.Wait)], Reply{Status: 401}, Reply{Status: 403}, Reply{Status: 404}, Reply{Status: 415}) {
 		t.Run(fmt.Sprint(reply.Status, " ", reply.Body), func(t *testing.T) {
 			s := newServer(t, h)
 			s.fail(fault{reply: reply}, fault{reply: reply}, fault{reply: reply})
@@ -202,7 +207,7 @@ func waitsForOperator(t *testing.T, h HTTP) {
 }
 
 func refusesForGood(t *testing.T, h HTTP) {
-	for _, reply := range append(h.Refuse[:len(h.Refuse):len(h.Refuse)], Reply{Status: 413}, Reply{Status: 501}) {
+	for _, reply := range append(h.Refuse[:len(h.Refuse):len(h.Refuse)], Reply{Status: 413}, Reply{Status: 422}) {
 		t.Run(fmt.Sprint(reply.Status, " ", reply.Body), func(t *testing.T) {
 			s := newServer(t, h)
 			s.fail(fault{reply: reply})
@@ -366,5 +371,20 @@ func hugeAlert(t *testing.T, h HTTP) {
 	}
 	for _, c := range s.complaints() {
 		t.Errorf("the destination would have refused: %s", c)
+	}
+}
+
+func leavesNoConnection(t *testing.T, h HTTP) {
+	s, err := deliverTo(t, h, []*alert.Alert{Alert(1, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := limit(t, 5*time.Second)
+	for tick := time.NewTicker(time.Millisecond); s.open.Load() > 0; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%d connections are open after Close", s.open.Load())
+		}
 	}
 }

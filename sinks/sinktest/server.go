@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
@@ -49,6 +50,7 @@ type Endpoint struct {
 type server struct {
 	*httptest.Server
 	endpoint Endpoint
+	open     atomic.Int32 // connections
 
 	mu       sync.Mutex
 	handle   Handler
@@ -73,6 +75,14 @@ func newServer(t *testing.T, h HTTP) *server {
 	s := &server{handle: h.New(), counts: h.Delivers}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			s.open.Add(1)
+		case http.StateClosed:
+			s.open.Add(-1)
+		}
+	}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")

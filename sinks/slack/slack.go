@@ -17,8 +17,11 @@ import (
 	"github.com/gatewatch/gatewatch/sinks/post"
 )
 
-// maxAlerts go into a message: two blocks each, of the 50 that Slack takes, and nobody reads more.
+// maxAlerts go into a message: at most three blocks each, of the 50 that Slack takes, and nobody reads more.
 const maxAlerts = 10
+
+// maxSignals of an incident are shown.
+const maxSignals = 5
 
 var format = post.Format{Separator: ",", MaxItems: maxAlerts, MaxBytes: 1 << 20}
 
@@ -125,10 +128,27 @@ func blocks(a *alert.Alert) []block {
 	}
 	context := fmt.Sprintf("%s %s · %s to %s · rule %s · alert `%s` version %d", a.Entity.Kind, escape(a.Entity.ID, 200),
 		a.FirstSeen.Std().Format("2006-01-02 15:04:05"), a.LastSeen.Std().Format("15:04:05 UTC"), a.Rule.ID, a.ID, a.Version)
-	return []block{
-		{Type: "section", Text: &text{"mrkdwn", body, true}},
-		{Type: "context", Elements: []text{{"mrkdwn", context, true}}},
+	if a.Risk != nil {
+		context = fmt.Sprintf("risk %.0f · ", *a.Risk) + context
 	}
+	all := []block{{Type: "section", Text: &text{"mrkdwn", body, true}}}
+	if signals := sinks.Signals(a); len(signals) > 0 && a.State != alert.Closed {
+		all = append(all, block{Type: "section", Text: &text{"mrkdwn", evidence(signals), true}})
+	}
+	return append(all, block{Type: "context", Elements: []text{{"mrkdwn", context, true}}})
+}
+
+// evidence lists what an incident combines.
+func evidence(signals []sinks.Signal) string {
+	var out strings.Builder
+	for i, s := range signals {
+		if i == maxSignals {
+			fmt.Fprintf(&out, "and %d more", len(signals)-i)
+			break
+		}
+		fmt.Fprintf(&out, "• %s *%s* (%s): %s\n", s.Time.Std().Format("15:04:05"), escape(s.Title, 100), escape(s.Signal, 30), escape(s.Summary, 400))
+	}
+	return out.String()
 }
 
 // escape makes a text that mentions nobody and links nowhere, of at most n characters once it is escaped.

@@ -160,6 +160,27 @@ func TestHostileTexts(t *testing.T) {
 	}
 }
 
+// An incident says what it combines, as much as a message takes, whatever the texts.
+func TestIncidents(t *testing.T) {
+	a := sample(1, alert.Open, alert.Critical)
+	a.Risk = new(63.7)
+	var signals []any
+	for i := range 7 {
+		signals = append(signals, map[string]any{
+			"time": "2026-03-02T10:00:10.000Z", "title": fmt.Sprint("Title ", i), "signal": "near limit", "summary": strings.Repeat("<", 5000),
+		})
+	}
+	a.Observed.Detail = map[string]any{"signals": signals}
+	got := reach(t, DefaultConfig().Filter, a)
+	if len(got) != 1 || !strings.Contains(got[0], "risk 64 · ") || !strings.Contains(got[0], "10:00:10 *Title 0* (near limit): &lt;") || strings.Contains(got[0], "Title 5") || !strings.Contains(got[0], "and 2 more") {
+		t.Errorf("%v", got)
+	}
+	a.State = alert.Closed
+	if got := reach(t, DefaultConfig().Filter, a); len(got) != 1 || strings.Contains(got[0], "Title 0") {
+		t.Errorf("closed: %v", got)
+	}
+}
+
 func TestConfig(t *testing.T) {
 	c := DefaultConfig()
 	c.URL = "https://hooks.slack.com" + path

@@ -57,3 +57,11 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// CheckQueue reports a queue that gives up before an acknowledgement may come: the same events would be sent without an end.
+func (c Config) CheckQueue(q sinks.Config) error {
+	if c.Acknowledge && q.Timeout <= c.AckTimeout {
+		return fmt.Errorf("queue.timeout %v must be longer than ack_timeout %v", q.Timeout, c.AckTimeout)
+	}
+	return nil
+}

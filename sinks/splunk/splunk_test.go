@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 				Retry:      []sinktest.Reply{said(500, 8), said(503, 9), said(503, 18), said(503, 23), said(429, 26), said(429, 27)},
 				Wait:       []sinktest.Reply{said(403, 1), said(401, 2), said(401, 3), said(403, 4), said(400, 7), said(400, 10), said(400, 11), said(400, 21)},
 				Refuse:     []sinktest.Reply{said(400, 5), said(400, 6), said(400, 12), said(400, 13), said(400, 15), {Status: 400}},
-				MaxItem:    format.MaxBytes,
+				MaxItem:    1_000_000,
 				BlindSpots: true,
 				Secrets:    []string{token},
 			})

@@ -19,12 +19,15 @@ var (
 )
 
 // cef builds one record.
-type cef struct{ strings.Builder }
+type cef struct {
+	strings.Builder
+	most int // bytes of a value
+}
 
 const cefVersion = "1" // of our forms, not of the program
 
-func newCEF(signature, name, severity string) *cef {
-	c := &cef{}
+func newCEF(most int, signature, name, severity string) *cef {
+	c := &cef{most: most}
 	c.WriteString("CEF:0|gatewatch|gatewatch|" + cefVersion + "|")
 	for i, part := range []string{cut(signature, 1023), cut(name, 512), severity} {
 		if i > 0 {
@@ -55,11 +58,15 @@ func (c *cef) add(key, value string) {
 	if s := c.String(); !strings.HasSuffix(s, "|") || strings.HasSuffix(s, `\|`) {
 		c.WriteByte(' ')
 	}
-	c.WriteString(key + "=" + escapeValue.Replace(clean(cut(value, maxValue))))
+	c.WriteString(key + "=" + escapeValue.Replace(clean(cut(value, c.most))))
 }
 
-// maxValue is the longest value: the dictionary allows 1023 for most keys.
-const maxValue = 1023
+// Values are cut to maxValue, which the dictionary allows for most keys, and further, to no less than minValue, when the record
+// is too long for a message.
+const (
+	maxValue = 1023
+	minValue = 64
+)
 
 func (c *cef) labelled(key, label, value string) {
 	if value != "" {
@@ -70,8 +77,8 @@ func (c *cef) labelled(key, label, value string) {
 
 func (c *cef) time(key string, t alert.Time) { c.add(key, strconv.FormatInt(int64(t), 10)) }
 
-func alertCEF(a *alert.Alert) string {
-	c := newCEF(a.Rule.ID, a.Rule.Title, cefSeverities[a.Rule.Severity])
+func alertCEF(a *alert.Alert, most int) string {
+	c := newCEF(most, a.Rule.ID, a.Rule.Title, cefSeverities[a.Rule.Severity])
 	c.time("rt", a.DetectedAt)
 	c.time("start", a.FirstSeen)
 	c.time("end", a.LastSeen)
@@ -95,6 +102,9 @@ func alertCEF(a *alert.Alert) string {
 	if a.Risk != nil {
 		c.labelled("cfp3", "risk", number(*a.Risk))
 	}
+	if usual, ok := a.Baseline["usual"].(float64); ok {
+		c.labelled("cfp4", "usual", number(usual))
+	}
 	return c.String()
 }
 
@@ -113,8 +123,8 @@ func (c *cef) evidence(all []alert.Evidence) {
 	}
 }
 
-func blindSpotCEF(b *alert.BlindSpot) string {
-	c := newCEF("blind-spot-"+string(b.Cause), "gatewatch could not see", "3")
+func blindSpotCEF(b *alert.BlindSpot, most int) string {
+	c := newCEF(most, "blind-spot-"+string(b.Cause), "gatewatch could not see", "3")
 	c.time("start", b.From)
 	c.time("end", b.To)
 	c.add("externalId", b.ID)

@@ -37,13 +37,15 @@ func TestCEF(t *testing.T) {
 	a.Rule.Title, a.Summary, a.Rule.Severity = `many | profiles \ read`, "x=1 \\ and\nmore", alert.High
 	a.Rule.Tags = []string{"attack:T1087", "owasp:API1:2023"}
 	a.Entity = alert.Entity{Kind: "subject", ID: "user=1"}
-	head, ext := readCEF(t, alertCEF(a))
+	a.Baseline = map[string]any{"usual": 3.0, "windows": 40}
+	head, ext := readCEF(t, alertCEF(a, maxValue))
 	if head[3] != a.Rule.ID || head[4] != `many \| profiles \\ read` || head[5] != "8" {
 		t.Errorf("head %q", head)
 	}
 	for key, want := range map[string]string{
 		"externalId": a.ID, "act": string(a.State), "cat": "owasp:API1:2023", "suser": "user=1", "cs1": "subject user=1", "cs1Label": "entity",
 		"msg": `x=1 \ and more`, "cn1": "3", "cn1Label": "version",
+		"cfp4": "3", "cfp4Label": "usual",
 	} {
 		if ext[key] != want {
 			t.Errorf("%s is %q, not %q", key, ext[key], want)
@@ -58,7 +60,7 @@ func TestCEF(t *testing.T) {
 
 func TestCEFOfBlindSpots(t *testing.T) {
 	b := sinktest.BlindSpot(1, 1)
-	head, ext := readCEF(t, blindSpotCEF(b))
+	head, ext := readCEF(t, blindSpotCEF(b, maxValue))
 	if head[3] != "blind-spot-"+string(b.Cause) || ext["externalId"] != b.ID || ext["msg"] == "" {
 		t.Errorf("%q %v", head, ext)
 	}
@@ -72,7 +74,7 @@ func FuzzCEF(f *testing.F) {
 	f.Fuzz(func(t *testing.T, title, summary string) {
 		a := sinktest.Alert(1, 1)
 		a.Rule.Title, a.Summary = title, summary
-		text := alertCEF(a)
+		text := alertCEF(a, maxValue)
 		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' }) {
 			t.Fatalf("control characters in %q", text)
 		}

@@ -28,7 +28,8 @@ type Config struct {
 	// answer. Without it, what was in the network when a receiver died is lost.
 	Confirm bool `yaml:"confirm"`
 
-	// MaxMessageBytes is what the receiver takes at most; longer alerts lose evidence.
+	// MaxMessageBytes is what the receiver takes at most; longer alerts lose evidence, then what they relate to and details. Over
+	// UDP a message is a datagram, of at most 65,507 bytes.
 	MaxMessageBytes int           `yaml:"max_message_bytes"`
 	Timeout         time.Duration `yaml:"timeout"` // of a batch
 }
@@ -58,7 +59,10 @@ func DefaultConfig() Config {
 	}
 }
 
-const minMessage = 480 // bytes that every receiver must take: RFC 5424, section 6.1
+const (
+	minMessage = 480    // bytes that every receiver must take: RFC 5424, section 6.1
+	maxUDP     = 65_507 // bytes that fit into a datagram over IPv4
+)
 
 // Validate reports everything that is wrong with c. It reads no files.
 func (c Config) Validate() error {
@@ -90,6 +94,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxMessageBytes < minMessage || c.MaxMessageBytes > 1<<20 {
 		errs = append(errs, fmt.Errorf("max_message_bytes is %d, must be between %d and 1 MiB", c.MaxMessageBytes, minMessage))
+	}
+	if c.Transport == UDP && c.MaxMessageBytes > maxUDP {
+		errs = append(errs, fmt.Errorf("max_message_bytes is %d, a datagram takes at most %d", c.MaxMessageBytes, maxUDP))
 	}
 	if c.Timeout < 100*time.Millisecond {
 		errs = append(errs, fmt.Errorf("timeout is %v, must be at least 100ms", c.Timeout))

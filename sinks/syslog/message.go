@@ -3,6 +3,7 @@ package syslog
 import (
 	"bytes"
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -32,28 +33,38 @@ func (s *Sink) alertMessage(a *alert.Alert) ([]byte, error) {
 		{"entity_kind", a.Entity.Kind}, {"entity_id", a.Entity.ID},
 	})
 	if s.config.Format == CEF {
-		return s.fit(append(head, alertCEF(a)...))
+		return s.fitCEF(head, func(most int) string { return alertCEF(a, most) })
 	}
-	for evidence := len(a.Evidence); ; evidence /= 2 {
-		m, err := appendJSON(head, shortened(a, evidence))
+	for cuts := 0; ; cuts++ {
+		short, more := shortened(a, cuts)
+		m, err := appendJSON(head, short)
 		if err != nil || len(m) <= s.config.MaxMessageBytes {
 			return m, err
 		}
-		if evidence == 0 {
+		if !more {
 			return s.fit(m)
 		}
 	}
 }
 
-// shortened is the alert with the beginning and the end of its evidence.
-func shortened(a *alert.Alert, evidence int) *alert.Alert {
-	if evidence == len(a.Evidence) {
-		return a
+// shortened is the alert after so many cuts, and whether more can be cut. Each leaves the beginning and the end of half of the
+// evidence, until none is left; then go what the alert relates to and the details, which callers can fill with long texts.
+func shortened(a *alert.Alert, cuts int) (short *alert.Alert, more bool) {
+	if cuts == 0 {
+		return a, true
 	}
-	short := *a
+	c := *a
+	evidence := len(a.Evidence) >> cuts
 	first := (evidence + 1) / 2
-	short.Evidence = append(append([]alert.Evidence{}, a.Evidence[:first]...), a.Evidence[len(a.Evidence)-(evidence-first):]...)
-	return &short
+	c.Evidence = append(append([]alert.Evidence{}, a.Evidence[:first]...), a.Evidence[len(a.Evidence)-(evidence-first):]...)
+	beyond := cuts - bits.Len(uint(len(a.Evidence)))
+	if beyond > 0 {
+		c.Related = map[string][]string{}
+	}
+	if beyond > 1 {
+		c.Baseline, c.Observed.Detail = nil, nil
+	}
+	return &c, beyond < 2
 }
 
 func appendJSON(head []byte, a *alert.Alert) ([]byte, error) {
@@ -70,7 +81,7 @@ func (s *Sink) blindSpotMessage(b *alert.BlindSpot) ([]byte, error) {
 		{"id", b.ID}, {"version", strconv.Itoa(b.Version)}, {"state", string(b.State)}, {"cause", string(b.Cause)},
 	})
 	if s.config.Format == CEF {
-		return s.fit(append(head, blindSpotCEF(b)...))
+		return s.fitCEF(head, func(most int) string { return blindSpotCEF(b, most) })
 	}
 	m := bytes.NewBuffer(head)
 	if err := sinks.WriteBlindSpot(m, b); err != nil {
@@ -91,6 +102,16 @@ func (s *Sink) fit(m []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the message has %d bytes, more than max_message_bytes %d", len(m), s.config.MaxMessageBytes)
 	}
 	return m, nil
+}
+
+// fitCEF cuts all values shorter until the record fits.
+func (s *Sink) fitCEF(head []byte, record func(most int) string) ([]byte, error) {
+	for most := maxValue; ; most /= 2 {
+		m := append(head, record(most)...)
+		if len(m) <= s.config.MaxMessageBytes || most < minValue {
+			return s.fit(m)
+		}
+	}
 }
 
 // head is everything before the message: RFC 5424, section 6.

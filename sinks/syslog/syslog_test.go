@@ -248,6 +248,34 @@ func TestLongAlertsLoseEvidence(t *testing.T) {
 	}
 }
 
+// TestHostileAlertsAreShortened fills everything that a caller of the API controls: the alert comes all the same.
+func TestHostileAlertsAreShortened(t *testing.T) {
+	for _, format := range []string{JSON, CEF} {
+		r := receive(t, listen(t), OctetCounting)
+		c := configured(r.listener.Addr().String())
+		c.Format, c.MaxMessageBytes = format, 2048
+		a := sinktest.Alert(1, 1)
+		long := strings.Repeat("=\\", 80)
+		for kind := range a.Related {
+			for range 10 {
+				a.Related[kind] = append(a.Related[kind], long)
+			}
+		}
+		a.Observed.Detail = map[string]any{"usual_values": strings.Repeat(long, 10)}
+		for i := range a.Evidence {
+			e := &a.Evidence[i]
+			e.Path, e.Route, e.UserAgent, e.RequestID = long, long, long, long
+		}
+		if err := open(t, c).Deliver(t.Context(), []*alert.Alert{a}); err != nil {
+			t.Fatalf("%s: %v", format, err)
+		}
+		m := r.taken(t, "alert")
+		if len(m) != 1 || !strings.Contains(*m[0].Message, a.ID) || !strings.Contains(*m[0].Message, "mobile-app-1 read") {
+			t.Errorf("%s: %d messages, %s", format, len(m), *m[0].Message)
+		}
+	}
+}
+
 // TestClosedEarly holds what a receiver has closed before reading it for undelivered, however the ends of the connection meet.
 func TestClosedEarly(t *testing.T) {
 	r := receive(t, listen(t), OctetCounting)
@@ -325,7 +353,7 @@ func TestUDP(t *testing.T) {
 	}
 	defer conn.Close()
 	c := configured(conn.LocalAddr().String())
-	c.Transport = UDP
+	c.Transport, c.MaxMessageBytes = UDP, 8192
 	if err := open(t, c).Deliver(t.Context(), []*alert.Alert{sinktest.Alert(1, 1)}); err != nil {
 		t.Fatal(err)
 	}
@@ -359,6 +387,7 @@ func TestConfig(t *testing.T) {
 		"hostname must be":         func(c *Config) { c.Hostname = "a b" },
 		"app_name must be":         func(c *Config) { c.AppName = strings.Repeat("x", 49) },
 		"max_message_bytes is 100": func(c *Config) { c.MaxMessageBytes = 100 },
+		"a datagram takes":         func(c *Config) { c.Transport, c.MaxMessageBytes = UDP, 1<<16 },
 		"timeout is 0s":            func(c *Config) { c.Timeout = 0 },
 	} {
 		c := valid

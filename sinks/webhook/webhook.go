@@ -40,7 +40,7 @@ type Sink struct {
 
 // New returns a sink for a valid configuration.
 func New(c Config) (*Sink, error) {
-	secrets := append(c.Behind(), c.Secret, c.PreviousSecret, c.Token, strings.TrimPrefix(c.Secret, prefix))
+	secrets := append(c.Behind(), c.Secret, c.PreviousSecret, c.Token, strings.TrimPrefix(c.Secret, prefix), strings.TrimPrefix(c.PreviousSecret, prefix))
 	client, err := post.New(c.Config, secrets...)
 	if err != nil {
 		return nil, fmt.Errorf("set up webhook sink: %w", err)
@@ -106,7 +106,7 @@ func (s *Sink) call(ctx context.Context, id string, version int, body []byte) er
 		header["Authorization"] = "Bearer " + s.token
 	}
 	answer, err := s.client.Post(ctx, post.Request{Header: header, Body: body})
-	if err != nil {
+	if err != nil || answer.OK() { // the specification leaves the body to the receiver
 		return err
 	}
 	return answer.Err()

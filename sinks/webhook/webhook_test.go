@@ -59,7 +59,8 @@ func conform(t *testing.T, form ocsf.Format, h sinktest.HTTP) {
 		New:        h.New,
 		Refuse:     []sinktest.Reply{{Status: 400}, {Status: 422}},
 		Wait:       []sinktest.Reply{{Status: 410}},
-		MaxItem:    format.MaxBytes,
+		AnySuccess: true,
+		MaxItem:    1 << 20,
 		BlindSpots: h.BlindSpots, Deduplicates: true,
 		Secrets: []string{secret, strings.TrimPrefix(secret, prefix), older, token, "path-7c6e", "query-91ab"},
 	})
