@@ -249,6 +249,7 @@ func TestClientCertificate(t *testing.T) {
 func TestSilentConnectionIsLeft(t *testing.T) {
 	var opened atomic.Int32
 	silent := make(chan struct{})
+	var arrived func()
 	client := serve(t, func(s *httptest.Server) {
 		s.EnableHTTP2 = true
 		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -258,15 +259,13 @@ func TestSilentConnectionIsLeft(t *testing.T) {
 		}
 	}, func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/silent" {
+			arrived()
 			<-silent
 		}
 	})
 	for _, path := range []string{"/", "/", "/silent", "/", "/"} {
-		patience := 30 * time.Second
-		if path == "/silent" {
-			patience = 20 * time.Millisecond
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		arrived = cancel
 		if _, err := client.Post(ctx, Request{Path: path}); (err != nil) != (path == "/silent") {
 			t.Errorf("%s: %v", path, err)
 		}
