@@ -33,13 +33,13 @@ import (
 func TestSyntheticTraffic(t *testing.T) {
 	t.Run("one of everything in ten minutes", func(t *testing.T) {
 		config := traffic.DefaultConfig()
-		config.Rate = 30
+		config.Rate = 10
 		generator, err := traffic.New(config)
 		check(t, generator, err)
 	})
 	t.Run("three of everything in two hours", func(t *testing.T) {
 		config := traffic.DefaultConfig()
-		config.Seed, config.Duration, config.Rate, config.Clients = 3, 2*time.Hour, 5, 1000
+		config.Seed, config.Duration, config.Rate, config.Clients = 3, 2*time.Hour, 2, 400
 		for i := range config.Scenarios {
 			config.Scenarios[i].Count = 3
 		}
