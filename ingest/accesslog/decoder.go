@@ -187,6 +187,9 @@ func (d *Decoder) load(text []byte) {
 		if len(buf) > from {
 			f.tree.values[k.slot] = value{int32(from), int32(len(buf)), rawText}
 		}
+		if !utf8.Valid(buf[from:]) {
+			f.tree.values[k.slot].first = rawBytes
+		}
 	}
 	d.mem.Commit(buf)
 	d.scan = scanner{buf: buf, end: len(text)}

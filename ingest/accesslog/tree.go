@@ -16,6 +16,9 @@ type value struct {
 // rawText marks text that stands in the record as it is, without quotes.
 const rawText = '='
 
+// rawBytes marks what stands in the record as it is and is no text.
+const rawBytes = '#'
+
 func (v value) present() bool { return v.first != 0 }
 
 // tree finds the values of a format's paths in one pass over an object. Nothing is decoded before the whole object has
