@@ -182,7 +182,7 @@ func (d *Decoder) fillTexts(e *event.Event) {
 	e.TokenID = d.optional(fieldTokenID)
 	e.SessionID = d.optional(fieldSessionID)
 	if e.Route = d.optional(fieldRoute); !d.format.strict {
-		e.Route = template(e.Route, e.Path)
+		e.Route = d.braced(template(e.Route, e.Path))
 	}
 	e.UserAgent = d.optional(fieldUserAgent)
 	e.RequestID = d.optional(fieldRequestID)
@@ -198,6 +198,26 @@ func template(route, path string) string {
 		return ""
 	}
 	return route
+}
+
+// braced writes the parameters of a template in braces, which some gateways write as /users/:id.
+func (d *Decoder) braced(route string) string {
+	n := strings.Count(route, "/:")
+	if n == 0 {
+		return route
+	}
+	out := d.mem.Reserve(len(route) + n)
+	for rest := route[1:]; ; {
+		segment, after, more := strings.Cut(rest, "/")
+		if out = append(out, '/'); len(segment) > 1 && segment[0] == ':' {
+			out = append(append(append(out, '{'), segment[1:]...), '}')
+		} else {
+			out = append(out, segment...)
+		}
+		if rest = after; !more {
+			return d.mem.CommitString(out)
+		}
+	}
 }
 
 // fillAddress reads an address, with or without a port. IPv4 in IPv6 becomes IPv4: it is the same client.

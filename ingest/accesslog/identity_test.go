@@ -48,8 +48,14 @@ func TestTokenOfAuthorizationHeader(t *testing.T) {
 		"Bearer [REDACTED]":          "",
 		"Bearer ********":            "",
 		"Bearer short":               "",
-		"-":                          "",
-		"":                           "",
+		"Bearer xxxxxxxxxxxx":        "",
+		"__REMOVED__":                "",
+		"Negotiate YIIJvwYGKwYBBQUC": "",
+		"ntlm TlRMTVNTUAABAAAAB4I=":  "",
+		`Digest username="erin", nonce="ZGNk", response="6629fae4"`:                                             "",
+		"AWS4-HMAC-SHA256 Credential=AKIA/20261122/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=fe": "",
+		"-": "",
+		"":  "",
 	} {
 		e := decodeOne(t, Options{}, apisixWith(200, header))
 		if e.TokenID != want || e.Subject != "" || e.ClientID != "" || e.Attributes != nil {

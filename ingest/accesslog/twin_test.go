@@ -489,6 +489,15 @@ func (w *twin) event() (e event.Event, reason Reason) {
 		if !strings.HasPrefix(e.Route, "/") || e.Route == e.Path {
 			e.Route = ""
 		}
+		segments := strings.Split(e.Route, "/")
+		for i, s := range segments {
+			if name, ok := strings.CutPrefix(s, ":"); ok && name != "" {
+				segments[i] = "{" + name + "}"
+			}
+		}
+		if len(segments) > 1 {
+			e.Route = strings.Join(segments, "/")
+		}
 	}
 	w.address(&e)
 	if header, _ := w.field("authorization"); e.TokenID == "" {
@@ -549,8 +558,12 @@ func (w *twin) credentials(header string) string {
 		scheme, token = "", scheme
 	}
 	token = strings.TrimSpace(token)
-	switch strings.ToLower(strings.Trim(token, "*<>[]() ")) {
-	case "", "redacted", "filtered", "hidden", "masked":
+	word := strings.ToLower(strings.Trim(token, "*<>[](){}_- "))
+	switch strings.Trim(word, "x") {
+	case "", "redacted", "filtered", "hidden", "masked", "removed":
+		return ""
+	}
+	if scheme = strings.ToLower(scheme); scheme == "negotiate" || scheme == "ntlm" || strings.Contains(token, ",") {
 		return ""
 	}
 	if len(token) < 8 || len(scheme) > 32 {
