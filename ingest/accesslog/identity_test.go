@@ -3,6 +3,7 @@ package accesslog
 import (
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -128,6 +129,19 @@ func TestDistinguishedNames(t *testing.T) {
 		d.mem = &mem
 		if got, _ := d.nameAttribute([]byte(name), "CN"); string(got) != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestIPv4AsNetip(t *testing.T) {
+	for _, text := range []string{
+		"", "1", "1.2.3", "1.2.3.4", "0.0.0.0", "255.255.255.255", "256.1.1.1", "1.2.3.04", "01.2.3.4", "00.0.0.0", "1.2.3.4.", ".1.2.3.4",
+		"1.2.3.4.5", "1..3.4", "1.2.3.", "1.2.3.4x", "1.2.3.4:80", "1.2.3.1000", "99999999999999999999.1.1.1", "::1", "-1.2.3.4", "1.2.3.4 ",
+	} {
+		want, err := netip.ParseAddr(text)
+		got, ok := parseIPv4(text)
+		if good := err == nil && want.Is4(); ok != good || ok && got != want {
+			t.Errorf("%q: %v, %v", text, got, ok)
 		}
 	}
 }

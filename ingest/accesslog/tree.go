@@ -115,6 +115,11 @@ func (t *tree) object(s *scanner, n *node, i, depth int) int {
 			if m.signs {
 				t.found.add(m.part)
 			}
+		case m.leaf && isDigit(s.buf[start]) && m.slot >= 0:
+			if i = s.number(start); i >= 0 {
+				t.values[m.slot] = value{int32(start), int32(i), s.buf[start]}
+				t.found.add(m.part)
+			}
 		default:
 			i = t.put(s, m, start, depth)
 		}
