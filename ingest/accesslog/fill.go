@@ -188,13 +188,14 @@ func (d *Decoder) fillTexts(e *event.Event) {
 	e.RequestID = d.optional(fieldRequestID)
 }
 
-// template returns the template of what a gateway calls the route: it may stand behind a method. What is no path, or the path
-// itself, is none, and is learned later as if nothing had been there.
+// template returns the template of what a gateway calls the route: it may stand behind a method. What is no path, the path
+// itself, stands for all paths below it (/{proxy+}, /files/*) or has other parameters (/users/<id>) is none, and is learned later
+// as if nothing had been there.
 func template(route, path string) string {
 	if i := strings.IndexByte(route, ' '); i > 0 {
 		route = route[i+1:]
 	}
-	if !strings.HasPrefix(route, "/") || route == path {
+	if !strings.HasPrefix(route, "/") || route == path || strings.Contains(route, "+}") || strings.ContainsAny(route, "*<") {
 		return ""
 	}
 	return route

@@ -145,3 +145,15 @@ func TestIPv4AsNetip(t *testing.T) {
 		}
 	}
 }
+
+func TestRoutesOfGateways(t *testing.T) {
+	for route, want := range map[string]string{
+		"/users/{id}": "/users/{id}", "GET /users/{id}": "/users/{id}", "/users/:id": "/users/{id}", "/:a/b/:c": "/{a}/b/{c}", "/a:b/:/c": "/a:b/:/c",
+		"/users/42": "", "/{proxy+}": "", "ANY /a/{proxy+}": "", "/files/*": "", "/users/<id>": "", "$default": "", "users": "", "/:": "/:",
+	} {
+		e := decodeOne(t, Options{}, fmt.Sprintf(`{"requestId":"r","httpMethod":"GET","requestTimeEpoch":"1795341598000","path":"/users/42","status":"200","ip":"192.0.2.1","resourcePath":%q}`, route))
+		if e.Route != want {
+			t.Errorf("%s: %q, want %q", route, e.Route, want)
+		}
+	}
+}

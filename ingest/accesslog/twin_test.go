@@ -486,7 +486,7 @@ func (w *twin) event() (e event.Event, reason Reason) {
 		if i := strings.Index(e.Route, " "); i > 0 {
 			e.Route = e.Route[i+1:]
 		}
-		if !strings.HasPrefix(e.Route, "/") || e.Route == e.Path {
+		if !strings.HasPrefix(e.Route, "/") || e.Route == e.Path || regexp.MustCompile(`[*<]|\+}`).MatchString(e.Route) {
 			e.Route = ""
 		}
 		segments := strings.Split(e.Route, "/")
