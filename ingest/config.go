@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -105,6 +106,7 @@ func (c Config) validateMapping() error {
 			errs = append(errs, errors.New("mapping."+line))
 		}
 	}
+	errs = append(errs, c.secretPaths()...)
 	if c.Format == accesslog.Mapped {
 		for _, alternatives := range [][]string{{"time"}, {"method", "request_line"}, {"path", "request_line"}, {"status"}} {
 			if !slices.ContainsFunc(alternatives, func(name string) bool { return len(c.Mapping[name]) > 0 }) {
@@ -113,6 +115,24 @@ func (c Config) validateMapping() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// secretPaths reports fields that would show what the name of a path says is a secret: only tokens and what is made a
+// pseudonym may come from there.
+func (c Config) secretPaths() (errs []error) {
+	for _, field := range slices.Sorted(maps.Keys(c.Mapping)) {
+		if field == "token_id" || field == "authorization" || slices.Contains(c.Pseudonymise, field) || privacy.Secret(field) {
+			continue
+		}
+		for _, s := range c.Mapping[field] {
+			for _, name := range s.Names() {
+				if privacy.Secret(name) {
+					errs = append(errs, fmt.Errorf("mapping.%s: %q is named like a secret, and this field is shown: map it to token_id, of which only a keyed hash is kept", field, name))
+				}
+			}
+		}
+	}
+	return errs
 }
 
 // trustedProxies reads networks and single addresses.

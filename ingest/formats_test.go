@@ -91,6 +91,15 @@ func TestConfigOfFormats(t *testing.T) {
 			c.Format = "mapping"
 			c.Mapping = accesslog.Mapping{"time": {{Path: "t"}}, "request_line": {{Path: "r"}}}
 		},
+		`mapping.client_id: "X-Api-Key" is named like a secret`: func(c *Config) {
+			c.Format, c.Mapping = "kong", accesslog.Mapping{"client_id": {{Path: "consumer.id"}, {Path: "request.headers.X-Api-Key"}}}
+		},
+		`mapping.session_id: "cookie" is named like a secret`: func(c *Config) {
+			c.Format, c.Mapping = "kong", accesslog.Mapping{"session_id": {{Path: "$header.cookie"}}}
+		},
+		`mapping.attributes.plan: "password" is named like a secret`: func(c *Config) {
+			c.Format, c.Mapping = "kong", accesslog.Mapping{"attributes.plan": {{Template: "{a}-{b.password[0]}"}}}
+		},
 		`mapping.clientid: is no event field; the nearest one is client_id`: func(c *Config) {
 			c.Format = "kong"
 			c.Mapping = accesslog.Mapping{"clientid": {{Path: "t"}}}
@@ -104,7 +113,12 @@ func TestConfigOfFormats(t *testing.T) {
 	}
 	c := DefaultConfig()
 	c.Format, c.TrustedProxies = "traefik", []string{"192.0.2.1", "10.0.0.0/8"}
-	c.Mapping = accesslog.Mapping{"client_id": {{Path: "request_X-App"}}}
+	c.Mapping = accesslog.Mapping{
+		"client_id": {{Path: "request_X-App"}}, "token_id": {{Path: "api_key"}}, "authorization": {{Path: "request_Authorization"}},
+		"session_id": {{Path: "cookie"}}, "attributes.api_key": {{Path: "api_key"}}, "subject": {{Path: "jwt", Claim: "sub"}},
+		"attributes.with": {{Path: "cookie", Values: map[string]string{"*": "yes"}}},
+	}
+	c.Pseudonymise = []string{"session_id"}
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}

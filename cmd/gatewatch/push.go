@@ -30,7 +30,7 @@ func (s *service) receive() error {
 		Addr: cluster.Addr(), Transport: transport, Topic: c.Topic, RequiredAcks: kafkago.RequireAll, Compression: kafkago.Zstd,
 		BatchTimeout: 5 * time.Millisecond, BatchBytes: c.MaxBodyBytes + 1<<10, AllowAutoTopicCreation: true,
 	}
-	s.push, err = push.Listen(push.Options{Config: c, Writer: writer, Registerer: s.registry, Log: s.log})
+	s.push, err = push.Listen(push.Options{Config: c, MaxRecord: s.config.Ingest.MaxRecordBytes, Writer: writer, Registerer: s.registry, Log: s.log})
 	if err != nil {
 		return err
 	}

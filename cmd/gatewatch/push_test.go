@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -10,7 +11,7 @@ import (
 	"github.com/gatewatch/gatewatch/ingest/push"
 )
 
-// TestPushedTelemetry pushes calls over HTTP; they go through the topic and raise an alert.
+// TestPushedTelemetry pushes calls over HTTP, half of them compressed; they go through the topic and raise an alert.
 func TestPushedTelemetry(t *testing.T) {
 	dir := t.TempDir()
 	writeRules(t, dir, ruleText(5))
@@ -22,12 +23,19 @@ func TestPushedTelemetry(t *testing.T) {
 	for i := range 6 {
 		lines = append(lines, call("t", i))
 	}
-	for _, body := range [][]byte{bytes.Join(lines[:3], []byte("\n")), append(append([]byte("["), bytes.Join(lines[3:], []byte(","))...), ']')} {
+	var packed bytes.Buffer
+	packer := gzip.NewWriter(&packed)
+	_, _ = packer.Write(append(append([]byte("["), bytes.Join(lines[3:], []byte(","))...), ']'))
+	if err := packer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for encoding, body := range map[string][]byte{"": bytes.Join(lines[:3], []byte("\n")), "gzip": packed.Bytes()} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.push.Address()+push.Path, bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Content-Encoding", encoding)
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)

@@ -38,6 +38,9 @@ func (c *config) sharedTopic() (topic string, routed bool, err error) {
 			"as route.topic, or the fields by which the gateway keys its own topic as kafka.keyed_by")
 	case len(c.Kafka.Topics) != 1:
 		return "", false, errors.New("state is shared, so kafka.topics must name one topic: the partitions of its state are those of the topic")
+	case c.Ingest.HTTP.Listen != "" && (c.Ingest.HTTP.Topic == "" || c.Ingest.HTTP.Topic == c.Kafka.Topics[0]):
+		return "", false, errors.New("ingest.http puts what is pushed into any partition, but kafka.keyed_by says that the topic is keyed: " +
+			"run `gatewatch route`, which keys it, or take ingest.http out")
 	}
 	return c.Kafka.Topics[0], false, nil
 }

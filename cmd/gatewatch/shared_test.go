@@ -52,6 +52,7 @@ func TestSharedTopic(t *testing.T) {
 		{"kafka: {topics: [own], keyed_by: [client_id]}", "own", "", false},
 		{"kafka: {topics: [a, b], keyed_by: [client_id]}", "", "one topic", false},
 		{"kafka: {topics: [own]}", "", "kafka.keyed_by", false},
+		{"kafka: {topics: [own], keyed_by: [client_id]}\ningest: {http: {listen: \":8088\", token: a-token-of-some-length}}", "", "ingest.http", false},
 	} {
 		config, err := parseConfig([]byte("state: kafka://s\nsinks: {stdout: {}}\n" + c.text))
 		if err != nil {

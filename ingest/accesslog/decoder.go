@@ -84,6 +84,7 @@ type Decoder struct {
 	rejected [reasonCount]int
 	index    int32  // of the next event in the record
 	tried    int    // up to here there is no line, only values
+	broken   int    // arrays
 	nesting  int    // of texts that are records themselves
 	outside  [2]int // the object around them, for problems
 
@@ -154,7 +155,7 @@ func (d *Decoder) Decode(record []byte, mem *arena.Arena, events []event.Event) 
 // DecodeRecord is Decode with what Kafka carries beside the value.
 func (d *Decoder) DecodeRecord(r Record, mem *arena.Arena, events []event.Event) []event.Event {
 	d.mem, d.events, d.index, d.record, d.unpacked = mem, events, 0, r, r.Value
-	d.elements, d.problems = d.elements[:0], d.problems[:0]
+	d.elements, d.problems, d.broken = d.elements[:0], d.problems[:0], 0
 	clear(d.rejected[:])
 	if len(r.Value) > d.opts.MaxRecordBytes {
 		d.reject(TooLarge, fmt.Sprintf("record of %d bytes, the limit is %d", len(r.Value), d.opts.MaxRecordBytes), 0, len(r.Value))
@@ -186,6 +187,9 @@ func (d *Decoder) load(text []byte) {
 		f.tree.values[k.slot] = value{}
 		if len(buf) > from {
 			f.tree.values[k.slot] = value{int32(from), int32(len(buf)), rawText}
+		}
+		if !utf8.Valid(buf[from:]) {
+			f.tree.values[k.slot].first = rawBytes
 		}
 	}
 	d.mem.Commit(buf)
@@ -297,19 +301,22 @@ func (d *Decoder) envelope(end, records int, kind envelope) int {
 	return end
 }
 
-// array reads the elements of an array. When the array itself is broken it rejects the rest of the record once and
-// says so with whole = false.
+// array reads the elements of an array. When the array itself is broken it rejects the rest of it once and says so with
+// whole = false.
 func (d *Decoder) array(i int) (end int, whole bool) {
 	s := &d.scan
 	if i = s.space(i + 1); s.buf[i] == ']' {
 		return i + 1, true
 	}
+	lost := i
 	for {
-		next := d.item(i)
+		next, good := d.item(i)
 		if next < 0 {
 			break
 		}
-		i = s.space(next)
+		if i = s.space(next); good {
+			lost = next
+		}
 		if s.buf[i] == ']' {
 			return i + 1, true
 		}
@@ -317,29 +324,52 @@ func (d *Decoder) array(i int) (end int, whole bool) {
 			break
 		}
 		i = s.space(i + 1)
+		lost = i
 	}
-	d.reject(NotJSON, fmt.Sprintf("the array is broken from byte %d on: the rest of the record is lost", i), i, s.end)
-	return s.end, false
+	end = d.resume(lost)
+	d.rejectElement(NotJSON, fmt.Sprintf("the array is broken from byte %d on: the rest of it is lost", i), min(i, end), end)
+	return end, false
 }
 
-// item reads one element of an array and returns where it ends, -1 if nowhere.
-func (d *Decoder) item(i int) int {
+// maxBroken is how many broken arrays of one record are read on behind: looking for the end of each can cost a look at all that
+// follows.
+const maxBroken = 16
+
+// resume returns where to go on after a broken array: at the next line that begins as a record does. A text of JSON holds no
+// end of line, so that no caller begins one.
+func (d *Decoder) resume(i int) int {
+	s := &d.scan
+	if d.broken++; d.broken > maxBroken {
+		return s.end
+	}
+	for {
+		n := bytes.IndexByte(s.buf[i:s.end], '\n')
+		if n < 0 {
+			return s.end
+		}
+		if i += n + 1; s.buf[i] == '{' || s.buf[i] == '[' {
+			return i
+		}
+	}
+}
+
+// item reads one element of an array and returns where it ends, -1 if nowhere, and whether it is JSON.
+func (d *Decoder) item(i int) (end int, good bool) {
 	s := &d.scan
 	if s.buf[i] == '{' {
-		if end := d.element(i); end > 0 {
+		if end = d.element(i); end > 0 {
 			d.finish(i, end, d.recognise(i))
-			return end
+			return end, true
 		}
-	} else if end := s.value(i, 0); end > 0 {
+	} else if end = s.value(i, 0); end > 0 {
 		d.rejectElement(UnknownForm, "an element that is no object", i, end)
-		return end
+		return end, true
 	}
 	failed := s.failed
-	end := s.pass(i)
-	if end >= 0 {
+	if end = s.pass(i); end >= 0 {
 		d.rejectElement(NotJSON, notJSON(failed), i, end)
 	}
-	return end
+	return end, false
 }
 
 // element reads the object at i without looking at what its fields mean, as if it had the format of the one before.

@@ -590,3 +590,22 @@ func change(r *rand.Rand, v any, depth int) any {
 	}
 	return v
 }
+
+// TestBrokenArrayAmongLines holds that an array that is broken harms no other line, and that many of them cost little.
+func TestBrokenArrayAmongLines(t *testing.T) {
+	good := `{"time":1795341600123,"method":"GET","path":"/a","status":200,"client_id":"c"}`
+	for record, want := range map[string]int{
+		"[" + good + `,{"time":12` + "\n" + good + "\n[" + good + "]":                   3,
+		"[" + good + `,{"path":"/x` + "\n" + good + "\n" + good:                         3,
+		"[" + good + " " + good + "\n" + good:                                           2,
+		"[\n" + good + "\n" + good:                                                      2,
+		good + "\n" + `{"records":[` + good + `,{"ti` + "\n" + good + "\n" + good + "]": 4,
+		strings.Repeat("[\n", 400_000) + good:                                           0,
+	} {
+		d := newTestDecoder()
+		var mem arena.Arena
+		if got := len(d.Decode([]byte(record), &mem, nil)); got != want || len(d.Problems()) == 0 {
+			t.Errorf("%.200q: %d events, want %d; problems %.200q", record, got, want, fmt.Sprint(d.Problems()))
+		}
+	}
+}

@@ -182,22 +182,43 @@ func (d *Decoder) fillTexts(e *event.Event) {
 	e.TokenID = d.optional(fieldTokenID)
 	e.SessionID = d.optional(fieldSessionID)
 	if e.Route = d.optional(fieldRoute); !d.format.strict {
-		e.Route = template(e.Route, e.Path)
+		e.Route = d.braced(template(e.Route, e.Path))
 	}
 	e.UserAgent = d.optional(fieldUserAgent)
 	e.RequestID = d.optional(fieldRequestID)
 }
 
-// template returns the template of what a gateway calls the route: it may stand behind a method. What is no path, or the path
-// itself, is none, and is learned later as if nothing had been there.
+// template returns the template of what a gateway calls the route: it may stand behind a method. What is no path, the path
+// itself, stands for all paths below it (/{proxy+}, /files/*) or has other parameters (/users/<id>) is none, and is learned later
+// as if nothing had been there.
 func template(route, path string) string {
 	if i := strings.IndexByte(route, ' '); i > 0 {
 		route = route[i+1:]
 	}
-	if !strings.HasPrefix(route, "/") || route == path {
+	if !strings.HasPrefix(route, "/") || route == path || strings.Contains(route, "+}") || strings.ContainsAny(route, "*<") {
 		return ""
 	}
 	return route
+}
+
+// braced writes the parameters of a template in braces, which some gateways write as /users/:id.
+func (d *Decoder) braced(route string) string {
+	n := strings.Count(route, "/:")
+	if n == 0 {
+		return route
+	}
+	out := d.mem.Reserve(len(route) + n)
+	for rest := route[1:]; ; {
+		segment, after, more := strings.Cut(rest, "/")
+		if out = append(out, '/'); len(segment) > 1 && segment[0] == ':' {
+			out = append(append(append(out, '{'), segment[1:]...), '}')
+		} else {
+			out = append(out, segment...)
+		}
+		if rest = after; !more {
+			return d.mem.CommitString(out)
+		}
+	}
 }
 
 // fillAddress reads an address, with or without a port. IPv4 in IPv6 becomes IPv4: it is the same client.
@@ -229,6 +250,9 @@ func (d *Decoder) fillAddress(e *event.Event) {
 // parseAddress reads an address; bare says that it has no port. Names are not even tried, for netip's errors are
 // allocated.
 func parseAddress(text string) (addr netip.Addr, bare, ok bool) {
+	if addr, ok = parseIPv4(text); ok {
+		return addr, true, true
+	}
 	colons, odd := 0, false
 	for i := 0; i < len(text) && !odd; i++ {
 		switch c := text[i]; {
@@ -249,6 +273,30 @@ func parseAddress(text string) (addr netip.Addr, bare, ok bool) {
 	}
 	addr, err := netip.ParseAddr(text)
 	return addr, true, err == nil
+}
+
+// parseIPv4 reads what most addresses are, as netip does but with less work.
+func parseIPv4(text string) (netip.Addr, bool) {
+	var octets [4]byte
+	part, number, digits := 0, 0, 0
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case isDigit(c):
+			if digits++; digits > 1 && number == 0 {
+				return netip.Addr{}, false // a leading zero: octal for some
+			}
+			if number = number*10 + int(c-'0'); number > 255 {
+				return netip.Addr{}, false
+			}
+		case c == '.' && digits > 0 && part < 3:
+			octets[part] = byte(number)
+			part, number, digits = part+1, 0, 0
+		default:
+			return netip.Addr{}, false
+		}
+	}
+	octets[3] = byte(number)
+	return netip.AddrFrom4(octets), part == 3 && digits > 0
 }
 
 func (d *Decoder) fillNumbers(e *event.Event) {

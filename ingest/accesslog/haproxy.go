@@ -57,7 +57,7 @@ func cutHAProxy(line []byte, columns []span) bool {
 	if !c.done() && c.line[c.at] == '{' {
 		c.captured() // response headers
 	}
-	request := c.quoted()
+	request, _ := c.quotedPart() // the end is missing where the whole line was longer than HAProxy or syslog allows
 	backend.to = before(line, backend, '/')
 	frontend.to = before(line, frontend, '~') // that of TLS
 	timers.from += bytes.LastIndexByte(line[timers.from:timers.to], '/') + 1

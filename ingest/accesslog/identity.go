@@ -47,17 +47,23 @@ func credentials(header []byte) []byte {
 		scheme, token = nil, scheme
 	}
 	token = bytes.TrimSpace(token)
-	if len(token) < 8 || len(scheme) > 32 || hidden(token) {
+	if len(token) < 8 || len(scheme) > 32 || hidden(token) || perRequest(scheme, token) {
 		return nil
 	}
 	return token
 }
 
+// perRequest reports whether credentials are made anew for each request and so name nobody: lists of parameters (RFC 9110,
+// section 11.4), as Digest and signatures write them, and the messages of Negotiate and NTLM.
+func perRequest(scheme, token []byte) bool {
+	return bytes.IndexByte(token, ',') >= 0 || bytes.EqualFold(scheme, []byte("Negotiate")) || bytes.EqualFold(scheme, []byte("NTLM"))
+}
+
 // hidden reports whether a log has put a word in place of a secret: REDACTED, ***, <hidden>.
 func hidden(token []byte) bool {
-	word := bytes.Trim(token, "*<>[]() ")
-	return len(word) == 0 || bytes.EqualFold(word, []byte("redacted")) || bytes.EqualFold(word, []byte("filtered")) ||
-		bytes.EqualFold(word, []byte("hidden")) || bytes.EqualFold(word, []byte("masked"))
+	word := bytes.Trim(token, "*<>[](){}_- ")
+	return len(bytes.Trim(word, "xX")) == 0 || bytes.EqualFold(word, []byte("redacted")) || bytes.EqualFold(word, []byte("filtered")) ||
+		bytes.EqualFold(word, []byte("hidden")) || bytes.EqualFold(word, []byte("masked")) || bytes.EqualFold(word, []byte("removed"))
 }
 
 // maxPayload bounds what is decoded of a token.

@@ -3,6 +3,7 @@ package accesslog
 import (
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -48,8 +49,14 @@ func TestTokenOfAuthorizationHeader(t *testing.T) {
 		"Bearer [REDACTED]":          "",
 		"Bearer ********":            "",
 		"Bearer short":               "",
-		"-":                          "",
-		"":                           "",
+		"Bearer xxxxxxxxxxxx":        "",
+		"__REMOVED__":                "",
+		"Negotiate YIIJvwYGKwYBBQUC": "",
+		"ntlm TlRMTVNTUAABAAAAB4I=":  "",
+		`Digest username="erin", nonce="ZGNk", response="6629fae4"`:                                             "",
+		"AWS4-HMAC-SHA256 Credential=AKIA/20261122/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=fe": "",
+		"-": "",
+		"":  "",
 	} {
 		e := decodeOne(t, Options{}, apisixWith(200, header))
 		if e.TokenID != want || e.Subject != "" || e.ClientID != "" || e.Attributes != nil {
@@ -122,6 +129,31 @@ func TestDistinguishedNames(t *testing.T) {
 		d.mem = &mem
 		if got, _ := d.nameAttribute([]byte(name), "CN"); string(got) != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestIPv4AsNetip(t *testing.T) {
+	for _, text := range []string{
+		"", "1", "1.2.3", "1.2.3.4", "0.0.0.0", "255.255.255.255", "256.1.1.1", "1.2.3.04", "01.2.3.4", "00.0.0.0", "1.2.3.4.", ".1.2.3.4",
+		"1.2.3.4.5", "1..3.4", "1.2.3.", "1.2.3.4x", "1.2.3.4:80", "1.2.3.1000", "99999999999999999999.1.1.1", "::1", "-1.2.3.4", "1.2.3.4 ",
+	} {
+		want, err := netip.ParseAddr(text)
+		got, ok := parseIPv4(text)
+		if good := err == nil && want.Is4(); ok != good || ok && got != want {
+			t.Errorf("%q: %v, %v", text, got, ok)
+		}
+	}
+}
+
+func TestRoutesOfGateways(t *testing.T) {
+	for route, want := range map[string]string{
+		"/users/{id}": "/users/{id}", "GET /users/{id}": "/users/{id}", "/users/:id": "/users/{id}", "/:a/b/:c": "/{a}/b/{c}", "/a:b/:/c": "/a:b/:/c",
+		"/users/42": "", "/{proxy+}": "", "ANY /a/{proxy+}": "", "/files/*": "", "/users/<id>": "", "$default": "", "users": "", "/:": "/:",
+	} {
+		e := decodeOne(t, Options{}, fmt.Sprintf(`{"requestId":"r","httpMethod":"GET","requestTimeEpoch":"1795341598000","path":"/users/42","status":"200","ip":"192.0.2.1","resourcePath":%q}`, route))
+		if e.Route != want {
+			t.Errorf("%s: %q, want %q", route, e.Route, want)
 		}
 	}
 }

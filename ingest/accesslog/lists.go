@@ -95,7 +95,7 @@ func (d *Decoder) fillAttributes() {
 	for i := range f.attributes {
 		a := &f.attributes[i]
 		if text, found := d.first(a.sources); found == usable {
-			if !d.setAttribute(a.key, arena.String(text)) {
+			if d.setAttribute(a.key, arena.String(text)) < 0 {
 				d.ignored[fieldAttributes]++
 			}
 		} else if found == unusable {
@@ -162,11 +162,17 @@ func (d *Decoder) readAttributes(v value) bool {
 		return false
 	}
 	s, complete := &d.scan, true
+	bad := uint64(0) // which of those kept have a value that cannot be used
 	for i := s.space(int(v.from) + 1); s.buf[i] != '}'; {
 		from, to, start := s.key(i)
 		end := s.value(start, 2)
 		key := d.content(value{int32(from - 1), int32(to + 1), '"'})
-		complete = d.addAttribute(arena.String(key), value{int32(start), int32(end), s.buf[start]}) && complete
+		text, ok := d.attributeText(value{int32(start), int32(end), s.buf[start]})
+		if at := d.setAttribute(arena.String(key), text); at < 0 {
+			complete = false
+		} else if bad &^= 1 << at; !ok {
+			bad |= 1 << at
+		}
 		i = d.next(end)
 	}
 	kept := d.list.attributes[:0]
@@ -176,35 +182,35 @@ func (d *Decoder) readAttributes(v value) bool {
 		}
 	}
 	d.list.attributes = kept
-	return complete
+	return complete && bad == 0
 }
 
-func (d *Decoder) addAttribute(key string, v value) bool {
-	text, ok := "", v.first == 'n'
+// attributeText returns the text of a member of attributes; ok is false for what is neither scalar nor null.
+func (d *Decoder) attributeText(v value) (text string, ok bool) {
 	switch v.first {
 	case 't':
-		text, ok = "true", true
+		return "true", true
 	case 'f':
-		text, ok = "false", true
+		return "false", true
 	case 'n':
-	default:
-		text, ok = d.scalarOf(v)
+		return "", true
 	}
-	return d.setAttribute(key, text) && ok
+	return d.scalarOf(v)
 }
 
-func (d *Decoder) setAttribute(key, text string) bool {
+// setAttribute returns where the attribute is among those of the event, -1 when it has too many.
+func (d *Decoder) setAttribute(key, text string) int {
 	for i := range d.list.attributes {
 		if d.list.attributes[i].Key == key {
 			d.list.attributes[i].Value = text
-			return true
+			return i
 		}
 	}
 	if len(d.list.attributes) == maxAttributes {
-		return false
+		return -1
 	}
 	d.list.attributes = append(d.list.attributes, event.Attribute{Key: key, Value: text})
-	return true
+	return len(d.list.attributes) - 1
 }
 
 // next goes from the end of one item or member to the start of the next, or to the closing bracket.

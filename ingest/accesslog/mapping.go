@@ -165,6 +165,24 @@ func (s Source) paths() []string {
 	return all
 }
 
+// Names lists the names at the ends of the paths that the source reads, unless all that it gives are words of the mapping.
+func (s Source) Names() []string {
+	if _, all := s.Values["*"]; all || s.Claim != "" || s.Part != "" {
+		return nil
+	}
+	var names []string
+	for _, p := range s.paths() {
+		steps, _ := parsePath(p) // the source is valid
+		for i := len(steps) - 1; i >= 0; i-- {
+			if !steps[i].element {
+				names = append(names, steps[i].name)
+				break
+			}
+		}
+	}
+	return names
+}
+
 // templatePart is a stretch of literal text, or a path.
 type templatePart struct{ text, path string }
 

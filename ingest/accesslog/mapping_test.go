@@ -177,3 +177,21 @@ func TestNoFormatAllocates(t *testing.T) {
 		}
 	}
 }
+
+// TestBytesBesideARecord reads a header that is no text: it is no value, and harms nothing else.
+func TestBytesBesideARecord(t *testing.T) {
+	m := Mapping{
+		"time": path("t"), "method": path("m"), "path": path("p"), "status": path("s"), "source_ip": path("i"),
+		"client_id": path("$header.tenant"), "attributes": path("$key"), "attributes.key": path("$key"), "scopes": path("$key"),
+	}
+	var mem arena.Arena
+	d := New(Options{Format: Mapped, Mapping: m, Now: testNow})
+	events := d.DecodeRecord(Record{
+		Value:   []byte(`{"t":1795341598123,"m":"GET","p":"/a","s":200,"i":"192.0.2.10"}`),
+		Key:     []byte("{\xff\x00"),
+		Headers: []Header{{[]byte("tenant"), []byte("a\xff")}},
+	}, &mem, nil)
+	if len(events) != 1 || events[0].ClientID != "" || len(events[0].Attributes)+len(events[0].Scopes) > 0 {
+		t.Errorf("%+v, problems %v", events, d.Problems())
+	}
+}

@@ -42,8 +42,7 @@ func cutCombined(line []byte, columns []span) bool {
 	c := cutter{line: line}
 	address := c.word()
 	c.word()
-	user := c.until(" [")
-	at := c.until("] ")
+	user, at := c.userAndTime()
 	request := c.quoted()
 	status, size := c.word(), c.word()
 	if c.failed || status.to-status.from != 3 || !isDigit(line[status.from]) {
@@ -59,6 +58,20 @@ func cutCombined(line []byte, columns []span) bool {
 	}
 	copy(columns, []span{address, user, at, request, status, size, agent, forwarded})
 	return !c.failed
+}
+
+// userAndTime takes: user [26/Nov/2026:14:00:00 +0000]. A caller names the user, with brackets and spaces as he likes, but not
+// with the quote that follows the time: that is escaped.
+func (c *cutter) userAndTime() (user, at span) {
+	end := bytes.Index(c.line[c.at:], []byte(`] "`))
+	begin := bytes.LastIndex(c.line[c.at:c.at+max(end, 0)], []byte(" ["))
+	if begin < 0 {
+		c.failed = true
+		return span{}, span{}
+	}
+	user, at = span{c.at, c.at + begin}, span{c.at + begin + len(" ["), c.at + end}
+	c.at += end + len("] ")
+	return user, at
 }
 
 // cutter takes parts off the front of a line.
@@ -98,9 +111,16 @@ func (c *cutter) until(text string) span {
 
 // quoted takes a text in double quotes and the space behind it. A backslash protects what follows it.
 func (c *cutter) quoted() span {
+	s, whole := c.quotedPart()
+	c.failed = c.failed || !whole
+	return s
+}
+
+// quotedPart is quoted, but takes all that is left where the closing quote is missing.
+func (c *cutter) quotedPart() (s span, whole bool) {
 	if c.failed || c.at >= len(c.line) || c.line[c.at] != '"' {
 		c.failed = true
-		return span{}
+		return span{}, false
 	}
 	from := c.at + 1
 	for i := from; i < len(c.line); i++ {
@@ -113,9 +133,9 @@ func (c *cutter) quoted() span {
 				c.failed = c.failed || c.line[c.at] != ' '
 				c.at++
 			}
-			return span{from, i}
+			return span{from, i}, true
 		}
 	}
-	c.failed = true
-	return span{}
+	c.at = len(c.line)
+	return span{from, len(c.line)}, false
 }

@@ -91,6 +91,10 @@ func (d *Decoder) telemetry(end, i int, kind envelope) int {
 		d.rejectElement(UnknownForm, "OpenTelemetry's tree, but another format is set", i, end)
 		return end
 	}
+	if d.nesting > 0 { // perhaps in the body of a log record: those that follow it still need their own resource
+		outer := slices.Clone(f.tree.values[:f.tree.outer])
+		defer copy(f.tree.values, outer)
+	}
 	for i = d.scan.space(i + 1); d.scan.buf[i] != ']'; {
 		i = d.next(d.telemetryResource(f, i, kind))
 	}

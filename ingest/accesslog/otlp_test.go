@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"strconv"
@@ -167,5 +168,19 @@ func TestProtobufIsToldFromJSON(t *testing.T) {
 		if kind := telemetryKind([]byte(record)); kind != noEnvelope {
 			t.Errorf("%q is taken for protobuf", record)
 		}
+	}
+}
+
+// TestTreeInBody puts a tree into the body of a log record: those that follow it keep the resource that they are of.
+func TestTreeInBody(t *testing.T) {
+	const resource = `{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"%s"}}]},%s}`
+	inner := fmt.Sprintf(`{"resourceSpans":[`+resource+`]}`, "another", `"scopeSpans":[]`)
+	body := fmt.Sprintf(`{"body":{"stringValue":%q},"attributes":[]}`, inner)
+	record := `{"timeUnixNano":"1795341598123000000","attributes":[{"key":"http.request.method","value":{"stringValue":"GET"}},` +
+		`{"key":"url.path","value":{"stringValue":"/a"}},{"key":"http.response.status_code","value":{"intValue":"200"}},` +
+		`{"key":"network.peer.address","value":{"stringValue":"192.0.2.10"}}]}`
+	e := decodeOne(t, Options{}, fmt.Sprintf(`{"resourceLogs":[`+resource+`]}`, "gateway", `"scopeLogs":[{"logRecords":[`+body+`,`+record+`]}]`))
+	if e.API != "gateway" {
+		t.Errorf("the api is %q", e.API)
 	}
 }

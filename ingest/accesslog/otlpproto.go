@@ -118,6 +118,9 @@ func (w *otlpWriter) json(b []byte, kind envelope) []byte {
 	if kind == logsEnvelope {
 		root, groups, records = `{"resourceLogs":[`, `,"scopeLogs":[{"logRecords":[`, w.logRecord
 	}
+	if cap(w.out) > maxKept {
+		w.out = nil
+	}
 	w.out = append(w.out[:0], root...)
 	eachField(b, func(f wireField) bool {
 		w.resource(f.bytes)

@@ -109,7 +109,7 @@ func (d *Decoder) scalar(slot int32) ([]byte, finding) {
 		if d.format.strict {
 			return nil, unusable
 		}
-	case '{', '[':
+	case '{', '[', rawBytes:
 		return nil, unusable
 	}
 	return d.scan.buf[v.from:v.to], usable

@@ -16,6 +16,9 @@ type value struct {
 // rawText marks text that stands in the record as it is, without quotes.
 const rawText = '='
 
+// rawBytes marks what stands in the record as it is and is no text.
+const rawBytes = '#'
+
 func (v value) present() bool { return v.first != 0 }
 
 // tree finds the values of a format's paths in one pass over an object. Nothing is decoded before the whole object has
@@ -110,6 +113,11 @@ func (t *tree) object(s *scanner, n *node, i, depth int) int {
 				t.values[m.slot] = value{int32(start), int32(i), '"'}
 			}
 			if m.signs {
+				t.found.add(m.part)
+			}
+		case m.leaf && isDigit(s.buf[start]) && m.slot >= 0:
+			if i = s.number(start); i >= 0 {
+				t.values[m.slot] = value{int32(start), int32(i), s.buf[start]}
 				t.found.add(m.part)
 			}
 		default:

@@ -486,8 +486,17 @@ func (w *twin) event() (e event.Event, reason Reason) {
 		if i := strings.Index(e.Route, " "); i > 0 {
 			e.Route = e.Route[i+1:]
 		}
-		if !strings.HasPrefix(e.Route, "/") || e.Route == e.Path {
+		if !strings.HasPrefix(e.Route, "/") || e.Route == e.Path || regexp.MustCompile(`[*<]|\+}`).MatchString(e.Route) {
 			e.Route = ""
+		}
+		segments := strings.Split(e.Route, "/")
+		for i, s := range segments {
+			if name, ok := strings.CutPrefix(s, ":"); ok && name != "" {
+				segments[i] = "{" + name + "}"
+			}
+		}
+		if len(segments) > 1 {
+			e.Route = strings.Join(segments, "/")
 		}
 	}
 	w.address(&e)
@@ -549,8 +558,12 @@ func (w *twin) credentials(header string) string {
 		scheme, token = "", scheme
 	}
 	token = strings.TrimSpace(token)
-	switch strings.ToLower(strings.Trim(token, "*<>[]() ")) {
-	case "", "redacted", "filtered", "hidden", "masked":
+	word := strings.ToLower(strings.Trim(token, "*<>[](){}_- "))
+	switch strings.Trim(word, "x") {
+	case "", "redacted", "filtered", "hidden", "masked", "removed":
+		return ""
+	}
+	if scheme = strings.ToLower(scheme); scheme == "negotiate" || scheme == "ntlm" || strings.Contains(token, ",") {
 		return ""
 	}
 	if len(token) < 8 || len(scheme) > 32 {

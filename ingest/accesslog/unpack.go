@@ -67,6 +67,10 @@ func (d *Decoder) unpack(b []byte) ([]byte, bool) {
 // maxKept bounds the memory that is kept for the next record.
 const maxKept = 2 << 20
 
+// maxWindow is the memory that a frame of zstd may ask for, and that is kept for the next one: what RFC 8878 wants all to
+// support, unless more is allowed to be unpacked.
+const maxWindow = 8 << 20
+
 // isPlain reports at a glance what almost all records are: an object, with a name or a space behind its brace.
 func isPlain(b []byte) bool {
 	return len(b) > 1 && b[0] == '{' && (b[1] == '"' || b[1] == '\n')
@@ -77,7 +81,7 @@ func (z *inflater) one(b []byte, level, limit int) (text []byte, packed bool, er
 	if cap(z.buf[level]) > maxKept {
 		z.buf[level] = nil
 	}
-	reader, err := z.reader(b)
+	reader, err := z.reader(b, limit)
 	switch {
 	case err != nil:
 		return nil, true, err
@@ -95,7 +99,7 @@ func (z *inflater) one(b []byte, level, limit int) (text []byte, packed bool, er
 }
 
 // reader returns what decompresses b, nil if b is no stream that is known by its first bytes.
-func (z *inflater) reader(b []byte) (io.Reader, error) {
+func (z *inflater) reader(b []byte, limit int) (io.Reader, error) {
 	z.source.Reset(b)
 	switch {
 	case bytes.HasPrefix(b, gzipMagic):
@@ -105,7 +109,7 @@ func (z *inflater) reader(b []byte) (io.Reader, error) {
 			return z.zstd, z.zstd.Reset(&z.source)
 		}
 		var err error
-		z.zstd, err = zstd.NewReader(&z.source, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(64<<20))
+		z.zstd, err = zstd.NewReader(&z.source, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(max(limit, maxWindow))))
 		return z.zstd, err
 	case bytes.HasPrefix(b, lz4Magic):
 		if z.lz4 == nil {

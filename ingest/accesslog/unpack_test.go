@@ -3,6 +3,7 @@ package accesslog
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"strings"
 	"testing"
 
@@ -110,6 +111,28 @@ func TestCompressedBombs(t *testing.T) {
 		d := newTestDecoder()
 		if d.Decode([]byte(b), &mem, nil); len(d.Problems()) == 0 {
 			t.Errorf("%q: no problem", b)
+		}
+	}
+}
+
+// TestLargeWindow reads a frame of zstd that asks for much more memory than it fills: it is refused, for the memory would be kept
+// by the decoder of each partition.
+func TestLargeWindow(t *testing.T) {
+	for size, want := range map[int]int{1 << 20: 1, 8 << 20: 1, 64 << 20: 0} {
+		var b bytes.Buffer
+		w, err := zstd.NewWriter(&b, zstd.WithWindowSize(size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(w, `{"time":1795341600123,"method":"GET","path":"/a","status":200,"client_id":"c"}`)
+		_ = w.Flush() // so that the frame does not say how short it is
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var mem arena.Arena
+		d := newTestDecoder()
+		if got := len(d.Decode(b.Bytes(), &mem, nil)); got != want || len(d.Problems()) != 1-want {
+			t.Errorf("a window of %d bytes gives %d events, problems %v", size, got, d.Problems())
 		}
 	}
 }

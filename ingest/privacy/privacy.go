@@ -72,7 +72,7 @@ func (f *Filter) Apply(e *event.Event, text []byte, mem *arena.Arena) {
 	}
 	f.address(e)
 	for i := range e.Attributes {
-		if a := &e.Attributes[i]; secretKey(a.Key) {
+		if a := &e.Attributes[i]; Secret(a.Key) {
 			a.Value = f.pseudonym(tokenPrefix, a.Value)
 		}
 	}
@@ -147,9 +147,9 @@ var secretWords = []string{
 	"credential", "credentials",
 }
 
-// secretKey reports whether an attribute's name says that its value is a secret: the name, or its last words after a dot,
+// Secret reports whether a name says that its value is a secret: the name, or its last words after a dot,
 // underscore or dash or in camel case, is a secret word.
-func secretKey(key string) bool {
+func Secret(key string) bool {
 	for _, word := range secretWords {
 		at := len(key) - len(word)
 		if at >= 0 && key[len(key)-1]|0x20 == word[len(word)-1] && equalFold(key[at:], word) && startsWord(key, at) {

@@ -35,6 +35,7 @@ type Writer interface {
 // Options are what a receiver works with.
 type Options struct {
 	Config     Config
+	MaxRecord  int // bytes of a record that is read again; 0: any
 	Writer     Writer
 	Registerer prometheus.Registerer // nil: none
 	Log        *slog.Logger
@@ -43,6 +44,7 @@ type Options struct {
 // Receiver is the HTTP server. Serve must be called once.
 type Receiver struct {
 	config   Config
+	most     int // bytes of a record; 0: any
 	writer   Writer
 	metrics  *metrics
 	log      *slog.Logger
@@ -59,7 +61,7 @@ func Listen(o Options) (*Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{config: o.Config, writer: o.Writer, log: o.Log, token: sha256.Sum256([]byte(o.Config.Token))}
+	r := &Receiver{config: o.Config, most: o.MaxRecord, writer: o.Writer, log: o.Log, token: sha256.Sum256([]byte(o.Config.Token))}
 	if r.metrics, err = newMetrics(o.Registerer, &r.inFlight); err != nil {
 		return nil, err
 	}
@@ -191,6 +193,9 @@ func (r *Receiver) write(ctx context.Context, body []byte) *refusal {
 	}
 	messages := make([]kafka.Message, len(records))
 	for i, record := range records {
+		if r.most > 0 && len(record) > r.most {
+			return &refusal{code: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("a record of more than %d bytes would not be read; send smaller batches, or one event a line", r.most)}
+		}
 		messages[i].Value = record
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.config.Timeout)

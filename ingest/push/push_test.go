@@ -50,7 +50,10 @@ func (w *topic) WriteMessages(ctx context.Context, messages ...kafka.Message) er
 	return nil
 }
 
-const token = "a token of some length"
+const (
+	token     = "a token of some length"
+	maxRecord = 300_000
+)
 
 type receiver struct {
 	*push.Receiver
@@ -72,7 +75,7 @@ func listen(t *testing.T, change func(*push.Config)) *receiver {
 	}
 	r := &receiver{topic: &topic{}, registry: prometheus.NewRegistry(), log: &bytes.Buffer{}}
 	var err error
-	if r.Receiver, err = push.Listen(push.Options{Config: c, Writer: r.topic, Registerer: r.registry, Log: slog.New(slog.NewTextHandler(r.log, nil))}); err != nil {
+	if r.Receiver, err = push.Listen(push.Options{Config: c, MaxRecord: maxRecord, Writer: r.topic, Registerer: r.registry, Log: slog.New(slog.NewTextHandler(r.log, nil))}); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
@@ -174,6 +177,20 @@ func TestLargeBodiesOfLinesAreCut(t *testing.T) {
 	}
 	if lines != 2000 || len(r.topic.records) < 8 {
 		t.Errorf("%d lines in %d records", lines, len(r.topic.records))
+	}
+}
+
+// TestRefusesWhatWouldNotBeRead sends a record that decoders reject: it must not be answered as if it were safe.
+func TestRefusesWhatWouldNotBeRead(t *testing.T) {
+	r := listen(t, nil)
+	large := `{"a":"` + strings.Repeat("x", maxRecord) + `"}`
+	for body, code := range map[string]int{large: http.StatusRequestEntityTooLarge, "{}\n" + large: http.StatusRequestEntityTooLarge, large[:maxRecord]: http.StatusNoContent} {
+		if resp := r.send(t, post(body)); resp.StatusCode != code {
+			t.Errorf("%d bytes: %s, not %d", len(body), resp.Status, code)
+		}
+	}
+	if len(r.topic.records) != 1 {
+		t.Errorf("%d records came through", len(r.topic.records))
 	}
 }
 
