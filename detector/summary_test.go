@@ -1,11 +1,14 @@
 package detector
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
+	"github.com/gatewatch/gatewatch/detector/event"
+	"github.com/gatewatch/gatewatch/detector/wire"
 )
 
 // TestSummaries has every kind describe whatever it finds suspicious, near its limit too, of an entity that has chosen its id to
@@ -34,5 +37,29 @@ func TestSummaries(t *testing.T) {
 	}
 	if described < 1000 {
 		t.Errorf("only %d summaries", described)
+	}
+}
+
+// TestHugeNamesAreClipped has an alert show what the caller has made huge: it stays small but for the id itself.
+func TestHugeNamesAreClipped(t *testing.T) {
+	huge := strings.Repeat("x", 60_000)
+	e := event.Event{
+		Time: 1_000_000, ClientID: huge, Subject: huge, TokenID: huge, SessionID: huge, IPText: huge, Method: huge, Path: huge, Route: huge, UserAgent: huge, RequestID: huge,
+	}
+	o := observation{event: &e, now: e.Time}
+	proof := appendProof(nil, o)
+	read := readProof(&wire.Reader{Rest: proof})
+	var r related
+	r.collect(&e)
+	r.collect(&e)
+	r.collectEvidence(&read)
+	for name, value := range map[string]any{"evidence": evidenceOf(o), "proof": read, "related": r.collected()} {
+		text, err := json.Marshal(value)
+		if err != nil || len(text) > 4000 {
+			t.Errorf("%s: %d bytes, %v", name, len(text), err)
+		}
+	}
+	if len(proof) > 4000 || len(r[0]) != 1 {
+		t.Errorf("%d bytes of proof, %d names of one client", len(proof), len(r[0]))
 	}
 }
