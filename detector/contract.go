@@ -63,15 +63,6 @@ func (d *contract) breachesOf(list []rules.Breach, e *event.Event) []breach {
 	return all
 }
 
-// shortText bounds what is told of a contract: it may have hundreds of grants.
-func shortText(s string) string {
-	const most = 200
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}
-
 // seen says what of the event deviates.
 func (d *contract) seen(b rules.Breach, e *event.Event) string {
 	switch b.Deviation {

@@ -163,7 +163,7 @@ func (w *watch) knowledge(c *cell, n *entity, now event.Time) Knowledge {
 func (w *watch) openAlert(c *cell, n *entity) *OpenAlert {
 	ep := c.episode
 	a := alert.Alert{Entity: alert.Entity{Kind: w.kind, ID: n.name}, Evidence: ep.evidence}
-	w.detection.describe(&a, c.state, ep.worst)
+	w.describe(&a, c.state, ep.worst)
 	return &OpenAlert{
 		ID: alert.NewID(w.rule.ID, a.Entity, alert.Time(ep.opened)), Version: ep.version, Summary: a.Summary,
 		FirstSeen: alert.Time(ep.firstSeen), LastSeen: alert.Time(ep.lastSeen),

@@ -7,5 +7,6 @@
 // Time comes from events alone. The outcome depends on the events and their order in each partition, and on nothing else:
 // not on how they are cut into batches, on the number of lanes or workers, or on when Advance is called.
 //
-// Every detection stands in a file of its own: distinct, rate, travel, simultaneous, offhours, workflow, enumeration.
+// Every detection stands in a file of its own, and larger ones in several: distinct, rate, travel, simultaneous, offhours, newvalue,
+// workflow, sequence, enumeration, inventory, contract (with presented, for what several requests show together), risk.
 package detector

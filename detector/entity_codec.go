@@ -214,7 +214,7 @@ func (ep *episode) closed(n *entity, rule *remembered, now event.Time) *alert.Al
 		Schema: alert.SchemaVersion, ID: alert.NewID(rule.Rule.ID, entity, alert.Time(ep.opened)), Version: ep.version + 1,
 		State: alert.Closed, Rule: rule.Rule, Entity: entity,
 		FirstSeen: alert.Time(ep.firstSeen), LastSeen: alert.Time(ep.lastSeen), DetectedAt: alert.Time(now),
-		Summary:  fmt.Sprintf("Closed: the rule was changed or removed while gatewatch was not running, so nothing more of %s is watched under it", n.name),
+		Summary:  fmt.Sprintf("Closed: the rule was changed or removed while gatewatch was not running, so nothing more of %s is watched under it", shortText(n.name)),
 		Observed: alert.Observed{Value: ep.worst.value, Exact: ep.worst.err == 0, Error: ep.worst.err, Limit: ep.worst.limit},
 		Evidence: []alert.Evidence{}, Related: map[string][]string{},
 	}

@@ -182,8 +182,11 @@ func (s *enumerationState) judge(now event.Time) finding {
 		}
 	}
 	gravest.growing = true
-	if gravest.over {
+	switch {
+	case gravest.over:
 		gravest.detail = s.tally(now, by)
+	case gravest.suspicious:
+		gravest.detail = by // counting for a sentence that is seldom asked for would take too long
 	}
 	return gravest
 }

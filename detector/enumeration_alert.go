@@ -37,8 +37,12 @@ func (s *enumerationState) tally(now event.Time, by judgement) tally {
 	return t
 }
 
-func (d *enumeration) describe(a *alert.Alert, _ state, f finding) {
+func (d *enumeration) describe(a *alert.Alert, known state, f finding) {
 	t, ok := f.detail.(tally)
+	if by, near := f.detail.(judgement); near {
+		s := known.(*enumerationState)
+		t, ok = s.tally(s.newest, by), true
+	}
 	if !ok {
 		return
 	}

@@ -118,6 +118,9 @@ func (r *related) join(other *related) {
 }
 
 func (r *related) add(i int, text string) {
+	if len(text) > mostClipped {
+		text = clip(text)
+	}
 	if len(r[i]) < alert.MaxRelated && text != "" && !slices.Contains(r[i], text) {
 		r[i] = append(r[i], strings.Clone(text))
 	}
@@ -151,9 +154,9 @@ func (ep *episode) size() int {
 func evidenceOf(o observation) alert.Evidence {
 	e := o.event
 	ev := alert.Evidence{
-		Time: alert.Time(e.Time), ClientID: strings.Clone(e.ClientID), Subject: strings.Clone(e.Subject),
-		TokenID: strings.Clone(e.TokenID), SessionID: strings.Clone(e.SessionID), SourceIP: strings.Clone(e.IPText),
-		Method: strings.Clone(e.Method), Path: clip(e.Path), Route: clip(e.Route), Status: int(e.Status),
+		Time: alert.Time(e.Time), ClientID: clip(e.ClientID), Subject: clip(e.Subject),
+		TokenID: clip(e.TokenID), SessionID: clip(e.SessionID), SourceIP: clip(e.IPText),
+		Method: clip(e.Method), Path: clip(e.Path), Route: clip(e.Route), Status: int(e.Status),
 		RequestID: clip(e.RequestID), UserAgent: clip(e.UserAgent),
 		Source: &alert.Source{Topic: o.source.Topic, Partition: o.source.ID, Offset: e.Offset, Index: e.Index},
 	}

@@ -105,14 +105,9 @@ func (s *inventoryState) note(e *event.Event) {
 		return
 	}
 	s.endpoints = append(s.endpoints, endpoint{
-		hash: hash, problems: problems, method: strings.Clone(e.Method), route: shortRoute(route),
-		api: shortRoute(e.Operation.API), owner: shortRoute(e.Operation.Owner), sunset: e.Operation.Sunset, requests: 1,
+		hash: hash, problems: problems, method: shortName(e.Method), route: shortText(route),
+		api: shortText(e.Operation.API), owner: shortText(e.Operation.Owner), sunset: e.Operation.Sunset, requests: 1,
 	})
-}
-
-// shortRoute is what a route, an API or its owner is called where people read it: see [shortName].
-func shortRoute(route string) string {
-	return strings.Map(printable, clip(route))
 }
 
 func (s *inventoryState) touch() int { return s.requests.Touch() + len(s.endpoints) }
@@ -143,7 +138,7 @@ func (d *inventory) describe(a *alert.Alert, known state, f finding) {
 	if slices.Contains(d.rule.By, event.FieldOf(event.Route)) { // who called stands in related
 		a.Summary = "Called: " + s.summary(f, "in "+longDuration(d.rule.Window))
 		if clients := a.Related["client_id"]; len(clients) > 0 {
-			a.Summary += ", by " + strings.Join(clients, ", ")
+			a.Summary += ", by " + few(shortTexts(clients))
 		}
 	}
 }

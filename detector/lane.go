@@ -256,13 +256,22 @@ func (l *lane) raise(state alert.State, n *entity, c *cell, r *watch, f finding,
 		Evidence: append([]alert.Evidence(nil), ep.evidence...),
 		Related:  ep.related.collected(),
 	}
-	r.detection.describe(a, c.state, f)
+	r.describe(a, c.state, f)
 	if state == alert.Closed {
 		a.Summary = fmt.Sprintf("Over after %s: %s", longDuration(a.LastSeen.Std().Sub(a.FirstSeen.Std())), a.Summary)
 	}
 	l.stats.raised[r.index]++
 	l.alerts = append(l.alerts, raised{a, now, r.index, r.shadow})
 	return a
+}
+
+// describe has the detection write what it has found. Its sentence names the entity as people can read it, whatever its caller has
+// made of the id.
+func (w *watch) describe(a *alert.Alert, s state, f finding) {
+	id := a.Entity.ID
+	a.Entity.ID = shortText(id)
+	w.detection.describe(a, s, f)
+	a.Entity.ID = id
 }
 
 // fireTimers runs the timers that are due at now.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 	"unsafe"
 
 	"github.com/zeebo/xxh3"
@@ -104,9 +103,6 @@ type newValueState struct {
 	newest  event.Time
 }
 
-// maxName is how many bytes of a value are kept to tell people.
-const maxName = 64
-
 func (s *newValueState) observe(o observation) finding {
 	day := dayOf(o.event.Time)
 	experienced := s.known.enough(s.d.spec.Learn) && day > 0
@@ -170,19 +166,6 @@ func (s *newValueState) name(at int, text string) {
 		s.names = append(s.names, "")
 	}
 	s.names[at] = shortName(text)
-}
-
-// shortName is what a value is called where people read it, on terminals too: what the caller chose must not steer one. It is a
-// copy, because the text is a part of an event's memory.
-func shortName(text string) string {
-	return strings.Clone(strings.Map(printable, text[:min(len(text), maxName)]))
-}
-
-func printable(r rune) rune {
-	if unicode.IsControl(r) {
-		return unicode.ReplacementChar
-	}
-	return r
 }
 
 // usual lists the values that are usual, sorted.

@@ -40,7 +40,7 @@ func newOffHours(r *rules.Rule, spec *rules.OffHours) *offHours {
 
 func (d *offHours) newState() state { return &offHoursState{d: d} }
 
-func (d *offHours) describe(a *alert.Alert, _ state, f finding) {
+func (d *offHours) describe(a *alert.Alert, known state, f finding) {
 	v, ok := f.detail.(visit)
 	if !ok {
 		return
@@ -48,10 +48,12 @@ func (d *offHours) describe(a *alert.Alert, _ state, f finding) {
 	local := v.at.Std().In(d.location())
 	a.Observed.Unit = "requests off hours"
 	a.Observed.Detail = map[string]any{"local_time": local.Format("2006-01-02T15:04:05Z07:00"), "time_zone": d.location().String()}
-	why := "outside the declared hours"
+	why := "outside the declared hours, "
 	if d.spec.Declared == nil {
-		why = "outside its usual hours"
+		why = "outside its " + known.(*offHoursState).explainHours(a.Observed.Detail)
 		a.Observed.Detail["days_of_history"] = v.days
+	} else {
+		why += d.spec.Declared.String()
 	}
 	from := ""
 	if v.place != "" {

@@ -110,14 +110,14 @@ func newDetection(r *rules.Rule, o Options) detection {
 		return newNewValue(r, d)
 	case *rules.Workflow:
 		return newWorkflow(r, d)
+	case *rules.Sequence:
+		return newSequence(r, d)
+	case *rules.Enumeration:
+		return newEnumeration(r, d, o)
 	case *rules.Inventory:
 		return newInventory(r, d, o)
 	case *rules.Contracted:
 		return newContracted(r, d, o)
-	case *rules.Enumeration:
-		return newEnumeration(r, d, o)
-	case *rules.Sequence:
-		return newSequence(r, d)
 	case *rules.Risk:
 		return newRisk(r, d)
 	}

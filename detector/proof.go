@@ -12,10 +12,9 @@ import (
 func appendProof(b []byte, o observation) []byte {
 	e := o.event
 	b = binary.AppendVarint(b, int64(e.Time))
-	for _, text := range [...]string{e.ClientID, e.Subject, e.TokenID, e.SessionID, e.IPText, e.Method} {
-		b = wire.AppendString(b, text)
-	}
-	for _, text := range [...]string{e.Path, e.Route, e.RequestID, e.UserAgent} {
+	for _, text := range [...]string{
+		e.ClientID, e.Subject, e.TokenID, e.SessionID, e.IPText, e.Method, e.Path, e.Route, e.RequestID, e.UserAgent,
+	} {
 		b = wire.AppendString(b, text[:min(len(text), mostClipped+1)])
 	}
 	country := ""
@@ -34,7 +33,8 @@ func appendProof(b []byte, o observation) []byte {
 func readProof(r *wire.Reader) alert.Evidence {
 	return alert.Evidence{
 		Time:     alert.Time(r.Varint()),
-		ClientID: r.String(), Subject: r.String(), TokenID: r.String(), SessionID: r.String(), SourceIP: r.String(), Method: r.String(),
+		ClientID: clip(r.String()), Subject: clip(r.String()), TokenID: clip(r.String()), SessionID: clip(r.String()),
+		SourceIP: clip(r.String()), Method: clip(r.String()),
 		Path: clip(r.String()), Route: clip(r.String()), RequestID: clip(r.String()), UserAgent: clip(r.String()),
 		Country: r.String(), Status: int(r.Varint()),
 		Source: &alert.Source{Topic: r.String(), Partition: int32(r.Varint()), Offset: r.Varint(), Index: int32(r.Varint())},

@@ -89,8 +89,9 @@ func (r *rate) describe(a *alert.Alert, known state, f finding) {
 	case *shareState:
 		a.Observed.Unit = "share"
 		a.Observed.Detail = map[string]any{"requests": f.detail}
-		a.Summary = fmt.Sprintf("%.0f %% of the %s requests of %s in %s match (limit %.0f %%)",
-			100*f.value, number(f.detail.(float64)), a.Entity.ID, in, 100*f.limit)
+		requests, _ := f.detail.(float64)
+		a.Summary = fmt.Sprintf("%.0f %% of the %s requests of %s in %s match %s (limit %.0f %%)",
+			100*f.value, number(requests), a.Entity.ID, in, shortText(r.spec.Share.String()), 100*f.limit)
 	case *sumState:
 		a.Observed.Unit = r.spec.Sum.String()
 		a.Summary = r.sumSummary(a.Entity.ID, in, f, &s.usual)
@@ -240,8 +241,8 @@ func (s *shareState) explain(now event.Time) explanation {
 	f.err = max(s.all.Error(int64(now), r.width), s.matched.Error(int64(now), r.width))
 	x := explanation{Detail: windowDetail(f, "share", r.rule.Window)}
 	x.Detail["requests"], x.Detail["min_requests"] = all, r.spec.Min
-	x.Summary = fmt.Sprintf("%.0f %% of %s %s match (limit %.0f %%, of at least %s)", 100*f.value,
-		one(int(all), "request", "requests"), inTheLast(r.rule.Window), 100*f.limit, one(r.spec.Min, "request", "requests"))
+	x.Summary = fmt.Sprintf("%.0f %% of %s %s match %s (limit %.0f %%, of at least %s)", 100*f.value,
+		one(int(all), "request", "requests"), inTheLast(r.rule.Window), shortText(r.spec.Share.String()), 100*f.limit, one(r.spec.Min, "request", "requests"))
 	x.span(s.all.Oldest(), s.all.Newest())
 	return x
 }

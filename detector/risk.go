@@ -85,7 +85,7 @@ func (s *signal) summary(kind, name string) string {
 		return clip(s.alert.Summary)
 	}
 	a := alert.Alert{Entity: alert.Entity{Kind: kind, ID: name}, Evidence: s.episode.evidence}
-	s.by.detection.describe(&a, s.state, s.finding)
+	s.by.describe(&a, s.state, s.finding)
 	return clip(a.Summary)
 }
 

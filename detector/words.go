@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gatewatch/gatewatch/detector/event"
 )
@@ -119,4 +120,32 @@ func singular(f event.Field) string {
 		return "scope"
 	}
 	return strings.ReplaceAll(f.String(), "_", " ")
+}
+
+// maxName is how many bytes of a value are kept to tell people.
+const maxName = 64
+
+// shortName is what a value is called where people read it, on terminals too: what the caller chose must not steer one. It is a
+// copy, because the text is a part of an event's memory.
+func shortName(text string) string {
+	return strings.Clone(strings.Map(printable, text[:min(len(text), maxName)]))
+}
+
+// shortText is [shortName] for what may be longer: ids of entities, routes, what a contract allows.
+func shortText(text string) string { return strings.Map(printable, clip(text)) }
+
+func shortTexts(list []string) []string {
+	short := make([]string, len(list))
+	for i, text := range list {
+		short[i] = shortText(text)
+	}
+	return short
+}
+
+// printable replaces what steers a terminal or, as the marks that turn the direction of writing do, a reader's eye.
+func printable(r rune) rune {
+	if !unicode.IsGraphic(r) {
+		return unicode.ReplacementChar
+	}
+	return r
 }

@@ -122,13 +122,13 @@ func readValue(d Detection, e *event.Event) string {
 		if v := d.Value(e); v != "" {
 			return d.Count.String() + "=" + v
 		}
+	case *Inventory:
+		return d.problemsText(e)
 	case *Contracted:
 		if d.Several != 0 {
 			return readField(d.Counts(), e)
 		}
 		return "deviates in " + d.explain(e)
-	case *Inventory:
-		return d.problemsText(e)
 	}
 	return ""
 }
@@ -148,10 +148,6 @@ func notes(r *Rule, e *event.Event) []string {
 		if d.Value(e) == "" {
 			list = append(list, fmt.Sprintf("the event has no %s to count", d.Count))
 		}
-	case *Enumeration:
-		if d.Value(e) == "" {
-			list = append(list, fmt.Sprintf("the event has no %s: it is no object", d.Count))
-		}
 	case *Travel:
 		if e.Geo == nil || !e.Geo.HasPlace {
 			list = append(list, "the place of the source address is not known: the rule is blind to this event")
@@ -160,14 +156,6 @@ func notes(r *Rule, e *event.Event) []string {
 		if readField(event.FieldOf(d.Across), e) == "" {
 			list = append(list, fmt.Sprintf("the %s of the source address is not known: the rule is blind to this event", event.FieldOf(d.Across)))
 		}
-	case *NewValue:
-		if readField(d.Value, e) == "" {
-			list = append(list, fmt.Sprintf("the event has no %s: it is never new", d.Value))
-		}
-	case *Contracted:
-		if d.Several != 0 && readField(d.Counts(), e) == "" {
-			list = append(list, fmt.Sprintf("the event has no %s to count", d.Counts()))
-		}
 	case *OffHours:
 		if d.NewPlace != event.NoField && readField(event.FieldOf(d.NewPlace), e) == "" {
 			list = append(list, fmt.Sprintf("the %s of the source address is not known: it is never new", event.FieldOf(d.NewPlace)))
@@ -175,9 +163,21 @@ func notes(r *Rule, e *event.Event) []string {
 		if d.Declared != nil && d.Declared.Contains(e.Time.Std().In(d.Location)) {
 			list = append(list, "the time is within the declared hours")
 		}
+	case *NewValue:
+		if readField(d.Value, e) == "" {
+			list = append(list, fmt.Sprintf("the event has no %s: it is never new", d.Value))
+		}
+	case *Enumeration:
+		if d.Value(e) == "" {
+			list = append(list, fmt.Sprintf("the event has no %s: it is no object", d.Count))
+		}
 	case *Inventory:
 		if note := d.note(e); note != "" {
 			list = append(list, note)
+		}
+	case *Contracted:
+		if d.Several != 0 && readField(d.Counts(), e) == "" {
+			list = append(list, fmt.Sprintf("the event has no %s to count", d.Counts()))
 		}
 	case *Risk:
 		list = append(list, "no event concerns the rule itself: it adds up what the other rules that group by "+r.EntityKind()+" find")

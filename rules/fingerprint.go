@@ -42,13 +42,13 @@ func appendDetection(b []byte, d Detection) []byte {
 		return d.appendTo(b)
 	case *Workflow:
 		return d.Automaton.AppendFingerprint(b)
-	case *Inventory:
-		return d.appendTo(b)
-	case *Contracted:
+	case *Sequence:
 		return d.appendTo(b)
 	case *Enumeration:
 		return d.appendTo(b)
-	case *Sequence:
+	case *Inventory:
+		return d.appendTo(b)
+	case *Contracted:
 		return d.appendTo(b)
 	case *Risk:
 		return d.appendTo(b)

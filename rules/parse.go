@@ -167,10 +167,10 @@ func kindKeys() map[string][]string {
 		"off_hours":    offHoursKeys,
 		"new_value":    newValueKeys,
 		"workflow":     workflowKeys,
+		"sequence":     sequenceKeys,
+		"enumeration":  enumerationKeys,
 		"inventory":    inventoryKeys,
 		"contract":     contractedKeys,
-		"enumeration":  enumerationKeys,
-		"sequence":     sequenceKeys,
 		"risk":         riskKeys,
 	}
 }
@@ -401,14 +401,14 @@ func (r *reader) detection(kind string, o object, rule *Rule) Detection {
 		return r.newValue(o, rule)
 	case "workflow":
 		return parseWorkflow(r, o, rule)
+	case "sequence":
+		return parseSequence(r, o, rule)
+	case "enumeration":
+		return r.enumeration(o, rule)
 	case "inventory":
 		return r.inventory(o, rule)
 	case "contract":
 		return r.contracted(o, rule)
-	case "enumeration":
-		return r.enumeration(o, rule)
-	case "sequence":
-		return parseSequence(r, o, rule)
 	case "risk":
 		return r.risk(o, rule)
 	}

@@ -76,13 +76,29 @@ func (noEvent) appendTo(b []byte) []byte               { return append(b, 'n') }
 func (noEvent) fields() []event.Field                  { return nil }
 func (noEvent) String() string                         { return "no event: it adds up what other rules find" }
 
-// Evidence names the kind of evidence that the rule's findings are, for rules that combine several kinds: the kind of
-// detection and, where it is tagged with one, the category of the OWASP API Security Top 10. Two rules that count other objects
-// in the same way are one kind.
+// Evidence names the kind of evidence that the rule's findings are, for rules that combine several kinds: how it looks, and where it
+// is tagged with one, the category of the OWASP API Security Top 10. One act shows in several rules that look alike, and would be
+// an incident by itself: so counting different values within a window is one kind, whatever detection does it, and so are
+// places too far from each other.
 func (r *Rule) Evidence() string {
 	const owasp = "owasp:"
 	if i := slices.IndexFunc(r.Tags, func(tag string) bool { return len(tag) > len(owasp) && tag[:len(owasp)] == owasp }); i >= 0 {
-		return r.Detection.Kind() + " " + r.Tags[i]
+		return r.look() + " " + r.Tags[i]
+	}
+	return r.look()
+}
+
+// look is the kind of detection, or the simplest one that looks at the same.
+func (r *Rule) look() string {
+	switch d := r.Detection.(type) {
+	case *Enumeration:
+		return (*Distinct)(nil).Kind()
+	case *Contracted:
+		if d.Several != 0 {
+			return (*Distinct)(nil).Kind()
+		}
+	case *Simultaneous:
+		return (*Travel)(nil).Kind()
 	}
 	return r.Detection.Kind()
 }

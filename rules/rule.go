@@ -50,7 +50,7 @@ const (
 )
 
 // Detection is the part of a rule that only its kind of detection has: one of *Distinct, *Rate, *Travel, *Simultaneous,
-// *OffHours, *NewValue, *Workflow, *Sequence, *Enumeration, *Contracted, *Inventory and *Risk.
+// *OffHours, *NewValue, *Workflow, *Sequence, *Enumeration, *Inventory, *Contracted and *Risk.
 type Detection interface {
 	// Kind is the word after "detect:".
 	Kind() string
@@ -164,14 +164,6 @@ type SequenceStep struct {
 	Absent bool
 }
 
-// Risk finds entities about which several kinds of evidence add up: what the other rules that group by the same entity find.
-type Risk struct {
-	Limit    float64       // points
-	HalfLife time.Duration // of points
-	Kinds    int           // different kinds of evidence, see [Rule.Evidence]
-	Points   map[alert.Severity]float64
-}
-
 // Enumeration finds an entity that goes through the ids of objects. A limit of 0 is one that is not judged.
 type Enumeration struct {
 	Counted
@@ -189,6 +181,14 @@ type Enumeration struct {
 type Inventory struct {
 	Find  InventoryProblems
 	Limit int
+}
+
+// Risk finds entities about which several kinds of evidence add up: what the other rules that group by the same entity find.
+type Risk struct {
+	Limit    float64       // points
+	HalfLife time.Duration // of points
+	Kinds    int           // different kinds of evidence, see [Rule.Evidence]
+	Points   map[alert.Severity]float64
 }
 
 // Kind implements [Detection].
@@ -214,13 +214,15 @@ func (*Workflow) Kind() string { return "workflow" }
 
 // Kind implements [Detection].
 func (*Sequence) Kind() string { return "sequence" }
-func (*Risk) Kind() string     { return "risk" }
 
 // Kind implements [Detection].
 func (*Enumeration) Kind() string { return "enumeration" }
 
 // Kind implements [Detection].
 func (*Inventory) Kind() string { return "inventory" }
+
+// Kind implements [Detection].
+func (*Risk) Kind() string { return "risk" }
 
 // Reads implements [Detection].
 func (d *Distinct) Reads() []event.Field { return []event.Field{d.Count} }
@@ -257,7 +259,6 @@ func (*Workflow) Reads() []event.Field { return nil }
 
 // Reads implements [Detection].
 func (*Sequence) Reads() []event.Field { return nil }
-func (*Risk) Reads() []event.Field     { return nil }
 
 // Reads implements [Detection].
 func (d *Enumeration) Reads() []event.Field {
@@ -266,3 +267,6 @@ func (d *Enumeration) Reads() []event.Field {
 
 // Reads implements [Detection].
 func (*Inventory) Reads() []event.Field { return nil }
+
+// Reads implements [Detection].
+func (*Risk) Reads() []event.Field { return nil }

@@ -85,14 +85,14 @@ func limitText(d Detection) string {
 		return formatNumber(d.SpeedKMH) + " km/h"
 	case *Simultaneous:
 		return strings.TrimSpace(fmt.Sprintf("%d %s", d.Limit, event.FieldOf(d.Across)))
+	case *Sequence:
+		return d.words()
+	case *Enumeration:
+		return d.limitText()
 	case *Inventory:
 		return formatNumber(float64(d.Limit)) + " requests"
 	case *Contracted:
 		return d.limitText()
-	case *Enumeration:
-		return d.limitText()
-	case *Sequence:
-		return d.words()
 	case *Risk:
 		return formatNumber(d.Limit) + " points"
 	}

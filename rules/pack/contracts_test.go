@@ -66,6 +66,7 @@ func TestTokenRulesFindSharedTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	set.ByID("token-several-programs").Mode = rules.Enforce
 	for _, a := range detect(t, set, g) {
 		for _, l := range g.Labels() {
 			if l.Kind == "shared-token" && a.Rule.ID == "token-several-programs" && l.Matches(a, shown) {
