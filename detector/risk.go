@@ -182,7 +182,10 @@ func (d *risk) describe(a *alert.Alert, s state, f finding) {
 	a.Risk = &f.value
 	within := ""
 	if n := len(signals); n > 1 {
-		within = " within " + longDuration(spanOf(signals))
+		within = " at the same time"
+		if span := spanOf(signals); span > 0 {
+			within = " within " + longDuration(span)
+		}
 	}
 	a.Summary = fmt.Sprintf("%s combines %s of evidence%s (risk %s, limit %s): %s", a.Entity.ID, one(len(kinds), "kind", "kinds"), within,
 		number(math.Round(f.value)), number(f.limit), strings.Join(titles(signals), "; "))
