@@ -250,10 +250,10 @@ func (r *rejectCounter) Write(_ context.Context, rejected []ingest.Rejected) err
 }
 
 func replaySummary(w io.Writer, s detector.Stats, out *alertWriter, rejected *rejectCounter, took time.Duration) {
-	fmt.Fprintf(w, "%s events in %s (%s events/s): %d alerts, %d versions\n", thousands(s.Events), took.Round(time.Millisecond),
-		thousands(uint64(float64(s.Events)/max(1e-9, took.Seconds()))), out.byState[alert.Open], out.written)
+	fmt.Fprintf(w, "%s in %s (%s events/s): %s, %s\n", plural(int(s.Events), "event"), took.Round(time.Millisecond),
+		thousands(uint64(float64(s.Events)/max(1e-9, took.Seconds()))), plural(out.byState[alert.Open], "alert"), plural(int(out.written), "version"))
 	if s.Late > 0 {
-		fmt.Fprintf(w, "%s events came late; where the order of events matters they were left out %s times\n", thousands(s.Late), thousands(s.Skipped))
+		fmt.Fprintf(w, "%s came late; rules for which the order of events matters left out %s\n", plural(int(s.Late), "event"), plural(int(s.Skipped), "late event"))
 	}
 	rejected.summary(w)
 }
@@ -261,7 +261,7 @@ func replaySummary(w io.Writer, s detector.Stats, out *alertWriter, rejected *re
 func (r *rejectCounter) summary(w io.Writer) {
 	for _, reason := range ingest.Reasons() {
 		if n := r.byReason[reason]; n > 0 {
-			fmt.Fprintf(w, "%s records rejected: %s\n", thousands(uint64(n)), reason)
+			fmt.Fprintf(w, "%s rejected: %s\n", plural(n, "record"), reason)
 		}
 	}
 	if r.total > 0 {

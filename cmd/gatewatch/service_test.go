@@ -343,7 +343,7 @@ func TestReplayOfBadRecords(t *testing.T) {
 	if err := replay(t.Context(), replayFlags{}, []string{"-"}, strings.NewReader(input), &stdout, &stderr); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"1 events", "not_json", "missing_field", "future", "bad_time", "too_large"} {
+	for _, want := range []string{"1 event in", ": 0 alerts, 0 versions\n", "1 record rejected: missing_field", "not_json", "missing_field", "future", "bad_time", "too_large"} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("the summary does not say %q:\n%s", want, &stderr)
 		}

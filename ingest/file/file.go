@@ -94,7 +94,7 @@ func (s *Source) Run(ctx context.Context, r ingest.Receiver) error {
 			return err
 		}
 		if f.ended && f.err != nil {
-			broken = append(broken, fmt.Errorf("read %s: after line %d: %w", f.partition.Topic, f.line, f.err))
+			broken = append(broken, fmt.Errorf("read %s: after line %d: %w", f.partition.Topic, f.line, brokenOff(f.err)))
 		}
 	}
 }
@@ -206,4 +206,12 @@ func (f *reading) add(maxLine int, giants map[int64]int) {
 		f.decoder.Add(f.line, line)
 	}
 	f.line++
+}
+
+// brokenOff says what an unexpected end means to whoever has given the file.
+func brokenOff(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("the file breaks off here: %w", err)
+	}
+	return err
 }
