@@ -253,7 +253,7 @@ func replaySummary(w io.Writer, s detector.Stats, out *alertWriter, rejected *re
 	fmt.Fprintf(w, "%s in %s (%s events/s): %s, %s\n", plural(int(s.Events), "event"), took.Round(time.Millisecond),
 		thousands(uint64(float64(s.Events)/max(1e-9, took.Seconds()))), plural(out.byState[alert.Open], "alert"), plural(int(out.written), "version"))
 	if s.Late > 0 {
-		fmt.Fprintf(w, "%s came late; rules for which the order of events matters left out %s\n", plural(int(s.Late), "event"), plural(int(s.Skipped), "late event"))
+		fmt.Fprintf(w, "%s came late; left out %s by rules for which the order of events matters\n", plural(int(s.Late), "event"), plural(int(s.Skipped), "time"))
 	}
 	rejected.summary(w)
 }
@@ -266,7 +266,11 @@ func (r *rejectCounter) summary(w io.Writer) {
 	}
 	if r.total > 0 {
 		x := r.first
-		fmt.Fprintf(w, "the first one: %s line %d: %s\n", x.Partition.Topic, x.Offset+1, x.Detail)
+		name := x.Partition.Topic
+		if name == file.Stdin {
+			name = "standard input"
+		}
+		fmt.Fprintf(w, "the first one: %s, line %d: %s\n", name, x.Offset+1, x.Detail)
 	}
 }
 
