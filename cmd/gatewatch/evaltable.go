@@ -122,7 +122,7 @@ func evalAbsent(w io.Writer, absent []truth.Absent) {
 	if len(absent) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\n%d labels name nobody who occurs in the telemetry at their time:\n", len(absent))
+	fmt.Fprintf(w, "\nLabels about nobody who occurs in the telemetry at their time: %d\n", len(absent))
 	for _, a := range absent[:min(len(absent), mostAbsent)] {
 		when := "never"
 		if a.Ever {
