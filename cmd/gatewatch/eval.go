@@ -179,6 +179,7 @@ func (e *evaluation) run(ctx context.Context, names []string, stdin io.Reader, s
 	progress := newProgress(stderr)
 	source, err := file.Open(file.Options{
 		Names: names, Stdin: stdin, NewDecoder: e.decoding.newDecoder, MaxLine: e.config.Ingest.MaxRecordBytes, Progress: progress.show,
+		Stop: ctx.Done(),
 	})
 	if err != nil {
 		return nil, usageError{err}

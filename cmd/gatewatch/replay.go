@@ -134,6 +134,7 @@ func replay(ctx context.Context, f replayFlags, names []string, stdin io.Reader,
 	progress := newProgress(stderr)
 	source, err := file.Open(file.Options{
 		Names: names, Stdin: stdin, NewDecoder: decoding.newDecoder, MaxLine: c.Ingest.MaxRecordBytes, Progress: progress.show,
+		Stop: ctx.Done(),
 	})
 	if err != nil {
 		return usageError{err}

@@ -22,6 +22,7 @@ type Options struct {
 	Names      []string // files, Stdin for standard input
 	Stdin      io.Reader
 	NewDecoder func() *ingest.Decoder
+	Stop       <-chan struct{} // when closed, a pipe or terminal that gives nothing is waited for no longer; nil: never
 
 	// MaxLine is the longest line in bytes; a longer one is rejected without being held in memory. It must not be less than
 	// the decoders' limit on records, which is what rejects it.
