@@ -190,7 +190,11 @@ func runToEnd(ctx context.Context, p *pipeline.Pipeline, source *file.Source, re
 		err = errors.Join(err, p.Flush(ctx))
 	}
 	stop()
-	return errors.Join(err, <-finished, ctx.Err())
+	why := <-finished
+	if why != nil && errors.Is(err, pipeline.ErrStopped) {
+		err = nil // that it stopped says less than why
+	}
+	return errors.Join(err, why, ctx.Err())
 }
 
 // alertWriter writes alerts as JSON lines. It is not concurrent: the pipeline calls it from one goroutine.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatewatch/gatewatch/cmd/gatewatch/pipeline"
 	"github.com/gatewatch/gatewatch/fixtures/traffic"
 )
 
@@ -347,5 +348,20 @@ func TestReplayOfBadRecords(t *testing.T) {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("the summary does not say %q:\n%s", want, &stderr)
 		}
+	}
+}
+
+// TestReplayIntoFullDisk says once why the alerts could not be written.
+func TestReplayIntoFullDisk(t *testing.T) {
+	var events strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&events, `{"time":"2026-11-22T10:00:%02d.%03dZ","token_id":"t%d","method":"GET","path":"/users/%d/profile","status":200}`+"\n", i/60%60, i%60, i%2, i)
+	}
+	reader, full := io.Pipe()
+	reader.CloseWithError(errors.New("no space left"))
+	var stderr bytes.Buffer
+	err := replay(t.Context(), replayFlags{}, []string{"-"}, strings.NewReader(events.String()), full, &stderr)
+	if err == nil || !strings.Contains(err.Error(), "no space left") || strings.Contains(err.Error(), pipeline.ErrStopped.Error()) {
+		t.Errorf("error %v", err)
 	}
 }
