@@ -354,8 +354,8 @@ func TestReplayOfBadRecords(t *testing.T) {
 // TestReplayIntoFullDisk says once why the alerts could not be written.
 func TestReplayIntoFullDisk(t *testing.T) {
 	var events strings.Builder
-	for i := range 2000 {
-		fmt.Fprintf(&events, `{"time":"2026-11-22T10:00:%02d.%03dZ","token_id":"t%d","method":"GET","path":"/users/%d/profile","status":200}`+"\n", i/60%60, i%60, i%2, i)
+	for i := range 60_000 {
+		fmt.Fprintf(&events, `{"time":"2026-11-22T10:%02d:%02d.000Z","token_id":"t%d","method":"GET","path":"/users/%d/profile","status":200}`+"\n", i/6000, i/100%60, i%100, i)
 	}
 	reader, full := io.Pipe()
 	reader.CloseWithError(errors.New("no space left"))
