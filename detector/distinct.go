@@ -75,7 +75,11 @@ func (d *distinct) explain(known state, now event.Time) explanation {
 	count, err := s.values.Count(int64(now), d.width)
 	f := finding{value: float64(count), limit: float64(d.spec.Limit), err: err}
 	x := explanation{Detail: windowDetail(f, d.noun(), d.rule.Window)}
-	x.Summary = fmt.Sprintf("%s different %s %s (limit %s%s)", approximate(f), d.noun(), inTheLast(d.rule.Window), number(f.limit), s.usual.text(number))
+	what := fmt.Sprintf("%s different %s %s", approximate(f), d.noun(), inTheLast(d.rule.Window))
+	if count == 1 { // the noun is plural
+		what = fmt.Sprintf("different %s %s: 1", d.noun(), inTheLast(d.rule.Window))
+	}
+	x.Summary = fmt.Sprintf("%s (limit %s%s)", what, number(f.limit), s.usual.text(number))
 	x.span(s.values.Oldest(), s.values.Newest())
 	return x
 }

@@ -136,11 +136,23 @@ func (d *inventory) describe(a *alert.Alert, known state, f finding) {
 	a.Observed.Detail = s.detail()
 	a.Summary = a.Entity.ID + " called " + s.summary(f, "in "+longDuration(d.rule.Window))
 	if slices.Contains(d.rule.By, event.FieldOf(event.Route)) { // who called stands in related
-		a.Summary = "Called: " + s.summary(f, "in "+longDuration(d.rule.Window))
-		if clients := a.Related["client_id"]; len(clients) > 0 {
-			a.Summary += ", by " + few(shortTexts(clients))
+		a.Summary = callers(a) + " called " + s.summary(f, "in "+longDuration(d.rule.Window))
+	}
+}
+
+// callers names who called an endpoint: clients, else what else is known of them.
+func callers(a *alert.Alert) string {
+	for _, kind := range []string{"client_id", "subject", "source_ip", "token_id"} {
+		switch names := shortTexts(a.Related[kind]); {
+		case len(names) == 1:
+			return names[0]
+		case len(names) > 1 && len(names) <= fewNames:
+			return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+		case len(names) > fewNames:
+			return strings.Join(names[:fewNames], ", ") + " and others" // of many, not all are kept
 		}
 	}
+	return "somebody"
 }
 
 // summary says what was called, and how often.

@@ -2,7 +2,6 @@ package detector
 
 import (
 	"container/heap"
-	"fmt"
 	"math/bits"
 	"slices"
 	"strings"
@@ -258,7 +257,7 @@ func (l *lane) raise(state alert.State, n *entity, c *cell, r *watch, f finding,
 	}
 	r.describe(a, c.state, f)
 	if state == alert.Closed {
-		a.Summary = fmt.Sprintf("Over after %s: %s", longDuration(a.LastSeen.Std().Sub(a.FirstSeen.Std())), a.Summary)
+		a.Summary = over(a.LastSeen.Std().Sub(a.FirstSeen.Std())) + a.Summary
 	}
 	l.stats.raised[r.index]++
 	l.alerts = append(l.alerts, raised{a, now, r.index, r.shadow})

@@ -1,8 +1,11 @@
 package detector
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/gatewatch/gatewatch/detector/window"
 )
@@ -35,9 +38,9 @@ func DefaultLimits() Limits {
 // Validate reports limits that cannot be kept.
 func (l Limits) Validate() error {
 	var errs []error
-	for kind, n := range l.Entities {
-		if n < 0 {
-			errs = append(errs, fmt.Errorf("entities of kind %q: %d is negative; 0 is no limit", kind, n))
+	for _, kind := range slices.Sorted(maps.Keys(l.Entities)) {
+		if n := l.Entities[kind]; n < 0 {
+			errs = append(errs, fmt.Errorf("entities: %s: %d is negative; 0 is no limit", cmp.Or(kind, "default"), n))
 		}
 	}
 	if l.Bytes != 0 && l.Bytes < leastBytes {

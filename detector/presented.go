@@ -202,13 +202,14 @@ func (d *presented) amount(n float64) string {
 	return number(n)
 }
 
+const fewNames = 5
+
 // few lists up to five names.
 func few(names []string) string {
-	const most = 5
-	if len(names) <= most {
+	if len(names) <= fewNames {
 		return strings.Join(names, ", ")
 	}
-	return strings.Join(names[:most], ", ") + " and " + one(len(names)-most, "other", "others")
+	return strings.Join(names[:fewNames], ", ") + " and " + one(len(names)-fewNames, "other", "others")
 }
 
 func (d *presented) explain(known state, now event.Time) explanation {

@@ -3,6 +3,7 @@ package detector
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
 	"github.com/gatewatch/gatewatch/detector/event"
@@ -90,18 +91,37 @@ func (r *rate) describe(a *alert.Alert, known state, f finding) {
 		a.Observed.Unit = "share"
 		a.Observed.Detail = map[string]any{"requests": f.detail}
 		requests, _ := f.detail.(float64)
-		a.Summary = fmt.Sprintf("%.0f %% of the %s requests of %s in %s match %s (limit %.0f %%)",
-			100*f.value, number(requests), a.Entity.ID, in, shortText(r.spec.Share.String()), 100*f.limit)
+		a.Summary = fmt.Sprintf("%.0f %% of the %s of %s in %s %s (limit %.0f %%)",
+			100*f.value, countRequests(requests), a.Entity.ID, in, r.counting(), 100*f.limit)
 	case *sumState:
 		a.Observed.Unit = r.spec.Sum.String()
 		a.Summary = r.sumSummary(a.Entity.ID, in, f, &s.usual)
 		s.usual.baseline(a)
 	case *countState:
 		a.Observed.Unit = "requests"
-		a.Summary = fmt.Sprintf("%s sent %s requests in %s (limit %s%s)", a.Entity.ID, approximate(f), in, number(f.limit), s.usual.text(number))
+		a.Summary = fmt.Sprintf("%s sent %s in %s (limit %s%s)", a.Entity.ID, requests(f), in, number(f.limit), s.usual.text(number))
 		s.usual.baseline(a)
 	}
 }
+
+// counting says in a clause which requests are in the share.
+func (r *rate) counting() string {
+	what := r.spec.Share.String()
+	if statuses, ok := strings.CutPrefix(what, "status: "); ok && !strings.Contains(statuses, ": ") {
+		return "have the status " + statuses
+	}
+	return "match " + clip(what)
+}
+
+// requests writes a count of requests, with its error when it has one.
+func requests(f finding) string {
+	if f.err != 0 {
+		return approximate(f) + " requests"
+	}
+	return countRequests(f.value)
+}
+
+func countRequests(requests float64) string { return one(int(requests), "request", "requests") }
 
 func (r *rate) sumSummary(entity, in string, f finding, u *usual) string {
 	switch r.spec.Sum.Kind() {
@@ -123,7 +143,7 @@ func (r *rate) explain(known state, now event.Time) explanation {
 	s := known.(*countState)
 	f := finding{value: float64(s.requests.Total(int64(now), r.width)), limit: r.spec.Limit, err: s.requests.Error(int64(now), r.width)}
 	x := explanation{Detail: windowDetail(f, "requests", r.rule.Window)}
-	x.Summary = fmt.Sprintf("%s requests %s (limit %s%s)", approximate(f), inTheLast(r.rule.Window), number(f.limit), s.usual.text(number))
+	x.Summary = fmt.Sprintf("%s %s (limit %s%s)", requests(f), inTheLast(r.rule.Window), number(f.limit), s.usual.text(number))
 	x.span(s.requests.Oldest(), s.requests.Newest())
 	return x
 }
@@ -241,8 +261,8 @@ func (s *shareState) explain(now event.Time) explanation {
 	f.err = max(s.all.Error(int64(now), r.width), s.matched.Error(int64(now), r.width))
 	x := explanation{Detail: windowDetail(f, "share", r.rule.Window)}
 	x.Detail["requests"], x.Detail["min_requests"] = all, r.spec.Min
-	x.Summary = fmt.Sprintf("%.0f %% of %s %s match %s (limit %.0f %%, of at least %s)", 100*f.value,
-		one(int(all), "request", "requests"), inTheLast(r.rule.Window), shortText(r.spec.Share.String()), 100*f.limit, one(r.spec.Min, "request", "requests"))
+	x.Summary = fmt.Sprintf("%.0f %% of %s %s %s (limit %.0f %%, of at least %s)", 100*f.value,
+		countRequests(float64(all)), inTheLast(r.rule.Window), r.counting(), 100*f.limit, one(r.spec.Min, "request", "requests"))
 	x.span(s.all.Oldest(), s.all.Newest())
 	return x
 }

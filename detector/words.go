@@ -70,6 +70,14 @@ func longDuration(d time.Duration) string {
 	return "0 seconds"
 }
 
+// over begins the summary of an alert that is closed, of an episode that lasted for d.
+func over(d time.Duration) string {
+	if d < time.Millisecond {
+		return "Over: "
+	}
+	return "Over after " + longDuration(d) + ": "
+}
+
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

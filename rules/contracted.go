@@ -285,7 +285,7 @@ func (d *Contracted) limitText() string {
 	case d.Several != 0:
 		return fmt.Sprintf("%d %s", d.Limit, d.Counts())
 	case d.Limit > 0:
-		return fmt.Sprintf("%d deviating requests", d.Limit)
+		return strings.Replace(requestLimit(float64(d.Limit)), " ", " deviating ", 1)
 	case d.find == agreedDeviations && len(d.Contracts) > 0:
 		return "contracts " + strings.Join(d.contractIDs(), ", ")
 	}

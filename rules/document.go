@@ -11,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/gatewatch/gatewatch/rules/flowseq"
 )
 
 // Bounds of one rule file. The parser works on nested values by recursion and on long mappings in quadratic time, so both
@@ -34,7 +36,7 @@ func (r *reader) document(data []byte) ast.Node {
 	if !r.plain(tokens) {
 		return nil
 	}
-	file, err := parseTokens(tokens)
+	file, err := parseTokens(flowseq.Tokens(tokens))
 	if err != nil {
 		r.syntax(err)
 		return nil
@@ -161,6 +163,12 @@ func parseTokens(tokens token.Tokens) (file *ast.File, err error) {
 	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 }
 
+// syntaxHints says what is usually meant by an error of the YAML parser.
+var syntaxHints = map[string]string{
+	"value is not allowed in this context":         "is the line indented like those beside it?",
+	"mapping value is not allowed in this context": "text with a colon and a space in it needs quotes",
+}
+
 // syntax reports an error of the YAML parser.
 func (r *reader) syntax(err error) {
 	var positioned interface {
@@ -169,7 +177,11 @@ func (r *reader) syntax(err error) {
 	}
 	if errors.As(err, &positioned) && positioned.GetToken() != nil {
 		p := positioned.GetToken().Position
-		r.at(p.Line, max(1, p.Column), "%s", positioned.GetMessage())
+		message := positioned.GetMessage()
+		if hint := syntaxHints[message]; hint != "" {
+			message += ": " + hint
+		}
+		r.at(p.Line, max(1, p.Column), "%s", message)
 		return
 	}
 	message, _, _ := strings.Cut(err.Error(), "\n")

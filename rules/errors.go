@@ -59,6 +59,9 @@ func nearest(s string, candidates []string) string {
 	return ""
 }
 
+// Nearest returns ` (did you mean "x"?)` for the candidate that s was probably meant to be, or "".
+func Nearest(s string, candidates []string) string { return nearest(s, candidates) }
+
 // meant returns the candidate closest to s or, when none is close, one that begins with s; else "".
 func meant(s string, candidates []string) string {
 	best, distance := "", 1+max(1, len(s)/3)

@@ -237,7 +237,7 @@ func (r *reader) ruleObject(n ast.Node, kind string) object {
 	for _, e := range entries {
 		if other := kindsWith(e.name); valid && !slices.Contains(known, e.name) {
 			if len(other) > 0 {
-				r.errorf(e.key, "key %q belongs to detect: %s, not to %s", e.name, strings.Join(other, " or "), kind)
+				r.errorf(e.key, "key %q belongs to detect: %s, not to %s", e.name, orList(other), kind)
 			} else {
 				r.errorf(e.key, "unknown key %q in a rule%s", e.name, nearestOr(e.name, known))
 				o.misspelt(e, known)

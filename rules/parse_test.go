@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -281,4 +282,15 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTagsNeedNoQuotes reads a list in a rule of one line as in one of several.
+func TestTagsNeedNoQuotes(t *testing.T) {
+	set, err := Parse(File{"a.yaml", []byte("rules:\n  - {id: one, detect: travel, by: subject, tags: [owasp:API1:2023, attack:T1078]}\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tags := set.Rules[0].Tags; !slices.Equal(tags, []string{"owasp:API1:2023", "attack:T1078"}) {
+		t.Errorf("tags %q", tags)
+	}
 }

@@ -44,9 +44,26 @@ func (r *reader) rate(o object, rule *Rule) Detection {
 	case o.has("sum"):
 		r.sum(o, d, limit)
 	default:
-		d.Limit = float64(r.integer(limit, "limit", 1, maxRequests, 0))
+		d.Limit = r.requests(limit)
 	}
 	return d
+}
+
+// requests reads a limit of requests, and tells whoever means bytes or a share which key that needs.
+func (r *reader) requests(limit ast.Node) float64 {
+	text, _ := scalar(limit)
+	if _, err := parseInteger(text); err == nil || limit == nil {
+		return float64(r.integer(limit, "limit", 1, maxRequests, 0))
+	}
+	hint := ""
+	if _, err := parseSize(text); err == nil && strings.HasSuffix(strings.ToUpper(text), "B") {
+		hint = `: a limit of bytes needs the key "sum"`
+	}
+	if _, err := parseShare(text); err == nil && strings.HasSuffix(text, "%") {
+		hint = `: a limit of a share needs the key "share"`
+	}
+	r.errorf(limit, "limit must be a whole number, not %s%s", kindOf(limit), hint)
+	return 0
 }
 
 func (r *reader) share(o object, d *Rate, limit ast.Node) {

@@ -90,7 +90,7 @@ func limitText(d Detection) string {
 	case *Enumeration:
 		return d.limitText()
 	case *Inventory:
-		return formatNumber(float64(d.Limit)) + " requests"
+		return requestLimit(float64(d.Limit))
 	case *Contracted:
 		return d.limitText()
 	case *Risk:
@@ -108,7 +108,14 @@ func (d *Rate) limitText() string {
 	case d.Sum != (event.Field{}):
 		return formatSize(d.Limit)
 	}
-	return formatNumber(d.Limit) + " requests"
+	return requestLimit(d.Limit)
+}
+
+func requestLimit(limit float64) string {
+	if limit == 1 {
+		return "1 request"
+	}
+	return formatNumber(limit) + " requests"
 }
 
 // formatSize writes bytes with the largest decimal unit that leaves at most three digits after the point.

@@ -13,7 +13,7 @@ import (
 //	owner           who is responsible; default nobody
 //	classification  of its data
 //	api             which specification names it
-//	sunset          deprecated, to be gone from then on; written as at
+//	sunset          deprecated, to be gone from then on; written as at, also before the start
 //
 // In place of the mapping "unregistered" says that no specification names the endpoint.
 var operationKeys = []string{"owner", "classification", "api", "sunset"}
@@ -36,7 +36,7 @@ func (r testReader) operation(n ast.Node, start time.Time) *event.Operation {
 		Classification: r.text(o.get("classification"), "classification", ""),
 	}
 	if o.has("sunset") {
-		op.Deprecated, op.Sunset = true, event.TimeOf(start.Add(r.offset(o.get("sunset"), "sunset", start, 0)))
+		op.Deprecated, op.Sunset = true, event.TimeOf(start.Add(r.moment(o.get("sunset"), "sunset", start, 0)))
 	}
 	return op
 }

@@ -227,6 +227,16 @@ func (r testReader) instant(n ast.Node, what string, absent time.Time) time.Time
 
 // offset reads how long after the start something is: a duration, or an RFC 3339 time.
 func (r testReader) offset(n ast.Node, what string, start time.Time, absent time.Duration) time.Duration {
+	d := r.moment(n, what, start, absent)
+	if d < 0 {
+		r.errorf(n, "%s lies before the start of the test, %s", what, start.Format(time.RFC3339))
+		return absent
+	}
+	return d
+}
+
+// moment reads a time that may also be one before the start.
+func (r testReader) moment(n ast.Node, what string, start time.Time, absent time.Duration) time.Duration {
 	s := r.text(n, what, "")
 	if s == "" {
 		return absent
@@ -238,8 +248,8 @@ func (r testReader) offset(n ast.Node, what string, start time.Time, absent time
 	switch {
 	case err != nil:
 		r.errorf(n, "%s must be a duration from the start of the test, such as 30s or 7d, or a time such as %s, not %s", what, start.Format(time.RFC3339), kindOf(n))
-	case d < 0 || d > MaxTestSpan:
-		r.errorf(n, "%s must lie within %s from the start of the test, %s", what, formatDuration(MaxTestSpan), start.Format(time.RFC3339))
+	case d.Abs() > MaxTestSpan:
+		r.errorf(n, "%s must lie within %s of the start of the test, %s", what, formatDuration(MaxTestSpan), start.Format(time.RFC3339))
 	default:
 		return d
 	}

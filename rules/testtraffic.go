@@ -24,7 +24,7 @@ import (
 //	repeat  {every: 24h, times: 8}: all of that again, as on the following days
 //	from    the place, see [Place]
 //	revoked_at
-//	        when a revocation list says that the tokens were revoked, written as at; default: no list names them
+//	        when a revocation list says that the tokens were revoked, written as at, also before the start; default: no list names them
 //	operation
 //	        what the API inventory says, see [operationKeys]; default: there is no inventory
 //	client_id, subject, token_id, session_id, source_ip, user_agent, api, environment, route, request_id, scopes, duration_ms,
@@ -161,7 +161,7 @@ func (r testReader) traffic(n ast.Node, start time.Time) Traffic {
 	}
 	t.At = r.offset(o.get("at"), "at", start, 0)
 	if o.has("revoked_at") {
-		at := r.offset(o.get("revoked_at"), "revoked_at", start, 0)
+		at := r.moment(o.get("revoked_at"), "revoked_at", start, 0)
 		t.RevokedAt = &at
 	}
 	t.Operation = r.operation(o.get("operation"), start)

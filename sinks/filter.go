@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gatewatch/gatewatch/detector/alert"
 )
@@ -18,15 +19,15 @@ type Filter struct {
 func (f Filter) Validate() error {
 	var errs []error
 	if !slices.Contains(alert.Severities(), f.MinSeverity) {
-		errs = append(errs, fmt.Errorf("min_severity is %q, must be one of %v", f.MinSeverity, alert.Severities()))
+		errs = append(errs, fmt.Errorf("min_severity is %q, must be one of %s", f.MinSeverity, list(alert.Severities())))
 	}
 	all := []alert.State{alert.Open, alert.Update, alert.Closed}
 	if len(f.States) == 0 {
-		errs = append(errs, fmt.Errorf("states is empty, name some of %v", all))
+		errs = append(errs, fmt.Errorf("states is empty, name some of %s", list(all)))
 	}
 	for _, s := range f.States {
 		if !slices.Contains(all, s) {
-			errs = append(errs, fmt.Errorf("states has %q, must be some of %v", s, all))
+			errs = append(errs, fmt.Errorf("states has %q, must be some of %s", s, list(all)))
 		}
 	}
 	return errors.Join(errs...)
@@ -39,4 +40,13 @@ func (f Filter) Passes(a *alert.Alert) bool {
 	severities := alert.Severities()
 	low := severities[:max(slices.Index(severities, f.MinSeverity), 0)]
 	return !slices.Contains(low, a.Rule.Severity) && slices.Contains(f.States, a.State)
+}
+
+// list writes names with commas between.
+func list[T ~string](names []T) string {
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = string(name)
+	}
+	return strings.Join(texts, ", ")
 }

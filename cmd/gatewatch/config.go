@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/gatewatch/gatewatch/ingest/inventory"
 	"github.com/gatewatch/gatewatch/ingest/kafka"
 	"github.com/gatewatch/gatewatch/ingest/push"
+	"github.com/gatewatch/gatewatch/rules/flowseq"
 	"github.com/gatewatch/gatewatch/sinks"
 	"github.com/gatewatch/gatewatch/sinks/clickhouse"
 	filesink "github.com/gatewatch/gatewatch/sinks/file"
@@ -167,9 +169,9 @@ func readConfig(path string) (config, error) {
 
 func parseConfig(text []byte) (config, error) {
 	c := defaultConfig()
-	file, err := parser.ParseBytes(text, 0)
+	file, err := parser.Parse(flowseq.Tokens(lexer.Tokenize(string(text))), 0)
 	if err != nil {
-		return c, yamlError(err)
+		return c, mistake(err, nil)
 	}
 	if len(file.Docs) > 1 {
 		return c, errors.New("the file holds several documents; one is enough")
@@ -186,7 +188,7 @@ func parseConfig(text []byte) (config, error) {
 	}
 	c.Sinks.named = namedSinks(body)
 	if err := yaml.NodeToValue(body, &c, yaml.Strict()); err != nil {
-		return c, yamlError(err)
+		return c, mistake(err, body)
 	}
 	return c, c.validate()
 }

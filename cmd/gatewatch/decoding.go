@@ -54,7 +54,7 @@ func warnBlind(log *slog.Logger, set *rules.Set, databases *geo.Databases) {
 		}
 	}
 	if len(blind) > 0 {
-		log.Warn("some rules see nothing without a GeoIP database; name databases under geo", "rules", blind)
+		log.Warn("some rules see nothing without a GeoIP database; name them with --geo, or in the configuration under geo.databases", "rules", blind)
 	}
 }
 

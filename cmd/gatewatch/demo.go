@@ -312,8 +312,8 @@ func (d *demo) showStatus(ctx context.Context) {
 		now := time.Now()
 		rate := float64(s.Events-lastEvents) / now.Sub(last).Seconds()
 		last, lastEvents = now, s.Events
-		d.screen.show(fmt.Sprintf("%3.0fs  %s events/s  %s events  tracking %s  %d alerts  %.1f s behind", now.Sub(started).Seconds(),
-			thousands(uint64(rate)), thousands(s.Events), tracked(s), d.opened(), behind.Seconds()))
+		d.screen.show(fmt.Sprintf("%3.0fs  %s events/s  %s events  tracking %s  %s  %.1f s behind", now.Sub(started).Seconds(),
+			thousands(uint64(rate)), thousands(s.Events), tracked(s), plural(d.opened(), "alert"), behind.Seconds()))
 	}
 }
 

@@ -179,6 +179,7 @@ func (e *evaluation) run(ctx context.Context, names []string, stdin io.Reader, s
 	progress := newProgress(stderr)
 	source, err := file.Open(file.Options{
 		Names: names, Stdin: stdin, NewDecoder: e.decoding.newDecoder, MaxLine: e.config.Ingest.MaxRecordBytes, Progress: progress.show,
+		Stop: ctx.Done(),
 	})
 	if err != nil {
 		return nil, usageError{err}
@@ -255,13 +256,13 @@ func (d demands) unmet(r *truth.Report) error {
 		accused += n.Accused
 	}
 	demand(d.recall < 0 || r.Recall >= d.recall, "recall is %.3f, below --min-recall %v", r.Recall, d.recall)
-	demand(d.falseAlerts < 0 || r.False.Count <= d.falseAlerts, "%d false alerts, above --max-false-alerts %d", r.False.Count, d.falseAlerts)
+	demand(d.falseAlerts < 0 || r.False.Count <= d.falseAlerts, "%s, above --max-false-alerts %d", plural(r.False.Count, "false alert"), d.falseAlerts)
 	demand(d.falsePerDays < 0 || r.False.Per1000ClientDays <= d.falsePerDays,
 		"%.3f false alerts per 1,000 client-days, above --max-false-per-1000-client-days %v", r.False.Per1000ClientDays, d.falsePerDays)
 	demand(d.falsePerMillion < 0 || r.False.PerMillionEvents <= d.falsePerMillion,
 		"%.3f false alerts per million events, above --max-false-per-million-events %v", r.False.PerMillionEvents, d.falsePerMillion)
 	demand(d.late < 0 || r.Late <= d.late, "%d episodes found too late, above --max-late %d", r.Late, d.late)
-	demand(d.accusedNegatives < 0 || accused <= d.accusedNegatives, "%d labels that are no misuse have alerts, above --max-accused-negatives %d", accused, d.accusedNegatives)
+	demand(d.accusedNegatives < 0 || accused <= d.accusedNegatives, "%s of rightful use with alerts, above --max-accused-negatives %d", plural(accused, "label"), d.accusedNegatives)
 	if len(wrong) > 0 {
 		return errors.New("not as demanded: " + strings.Join(wrong, "; "))
 	}

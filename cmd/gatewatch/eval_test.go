@@ -110,12 +110,12 @@ func TestEvalWithShadow(t *testing.T) {
 
 func TestEvalDemands(t *testing.T) {
 	for want, change := range map[string]func(*evalFlags){
-		"recall is 0.333, below --min-recall 0.5":         func(f *evalFlags) { f.recall = 0.5 },
-		"1 false alerts, above --max-false-alerts 0":      func(f *evalFlags) { f.falseAlerts = 0 },
-		"above --max-false-per-1000-client-days 1":        func(f *evalFlags) { f.falsePerDays = 1 },
-		"above --max-false-per-million-events 10":         func(f *evalFlags) { f.falsePerMillion = 10 },
-		"1 labels that are no misuse have alerts, above":  func(f *evalFlags) { f.accusedNegatives = 0 },
-		"0.5; 1 false alerts, above --max-false-alerts 0": func(f *evalFlags) { f.recall, f.falseAlerts = 0.5, 0 },
+		"recall is 0.333, below --min-recall 0.5":        func(f *evalFlags) { f.recall = 0.5 },
+		"1 false alert, above --max-false-alerts 0":      func(f *evalFlags) { f.falseAlerts = 0 },
+		"above --max-false-per-1000-client-days 1":       func(f *evalFlags) { f.falsePerDays = 1 },
+		"above --max-false-per-million-events 10":        func(f *evalFlags) { f.falsePerMillion = 10 },
+		"1 label of rightful use with alerts, above":     func(f *evalFlags) { f.accusedNegatives = 0 },
+		"0.5; 1 false alert, above --max-false-alerts 0": func(f *evalFlags) { f.recall, f.falseAlerts = 0.5, 0 },
 		"": func(f *evalFlags) { f.recall, f.falseAlerts, f.late = 0.3, 1, 0 },
 	} {
 		stdout, _, err := evaluated(t, change)

@@ -16,7 +16,7 @@ func writeEval(w io.Writer, r *truth.Report) error {
 	if !r.ClientDaysExact {
 		approximately = "≈ "
 	}
-	fmt.Fprintf(w, "%s events, %s%s client-days, %d labels\n", thousands(r.Events), approximately, thousands(r.ClientDays), r.Labels)
+	fmt.Fprintf(w, "%s, %s%s, %s\n", plural(int(r.Events), "event"), approximately, plural(int(r.ClientDays), "client-day"), plural(r.Labels, "label"))
 	fmt.Fprintf(w, "misuse found: %d of %d (%.1f %%), %d of them later than stated\n", r.Found, r.Injected, 100*r.Recall, r.Late)
 	fmt.Fprintf(w, "false alerts: %d, %.2f per million events, %.2f per 1,000 client-days\n\n", r.False.Count, r.False.PerMillionEvents, r.False.Per1000ClientDays)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -122,7 +122,7 @@ func evalAbsent(w io.Writer, absent []truth.Absent) {
 	if len(absent) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\n%d labels name nobody who occurs in the telemetry at their time:\n", len(absent))
+	fmt.Fprintf(w, "\nLabels about nobody who occurs in the telemetry at their time: %d\n", len(absent))
 	for _, a := range absent[:min(len(absent), mostAbsent)] {
 		when := "never"
 		if a.Ever {

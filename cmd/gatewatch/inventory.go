@@ -112,6 +112,7 @@ func (f *inventoryFlags) events(cmd *cobra.Command, c config, v *inventory.Inven
 	progress := newProgress(cmd.ErrOrStderr())
 	source, err := file.Open(file.Options{
 		Names: names, Stdin: cmd.InOrStdin(), NewDecoder: decoding.newDecoder, MaxLine: c.Ingest.MaxRecordBytes, Progress: progress.show,
+		Stop: cmd.Context().Done(),
 	})
 	if err != nil {
 		return usageError{err}

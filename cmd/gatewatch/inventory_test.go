@@ -76,7 +76,7 @@ Unused: specified, and nobody calls them (1)
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Error(diff)
 	}
-	if !strings.Contains(errs, "1 records rejected: not_json") || !strings.Contains(errs, "- line 8") {
+	if !strings.Contains(errs, "1 record rejected: not_json") || !strings.Contains(errs, "standard input, line 8") {
 		t.Errorf("stderr: %s", errs)
 	}
 	config := writeFile(t, "gatewatch.yaml", "kafka: {topics: [t]}\nsinks: {stdout: {}}\ninventory: {openapi: ["+spec+"]}\n")

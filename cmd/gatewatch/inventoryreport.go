@@ -64,7 +64,7 @@ func (f *inventoryFlags) report(cmd *cobra.Command, format string, names []strin
 
 // writeReport writes a report for people.
 func writeReport(w io.Writer, r inventory.Report) error {
-	fmt.Fprintf(w, "%s requests", thousands(r.Events))
+	fmt.Fprint(w, plural(int(r.Events), "request"))
 	if r.From != "" {
 		fmt.Fprintf(w, " from %s to %s", r.From, r.To)
 	}
@@ -85,7 +85,7 @@ func writeReport(w io.Writer, r inventory.Report) error {
 		}
 	}
 	if r.Others > 0 {
-		fmt.Fprintf(w, "\n%s requests went to more shadow endpoints than are listed\n", thousands(r.Others))
+		fmt.Fprintf(w, "\n%s went to more shadow endpoints than are listed\n", plural(int(r.Others), "request"))
 	}
 	return nil
 }

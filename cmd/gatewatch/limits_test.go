@@ -34,8 +34,8 @@ func TestLimits(t *testing.T) {
 func TestBadLimits(t *testing.T) {
 	for text, want := range map[string]string{
 		"{entities: many}":            "write a number, or a map of kinds",
-		"{entities: -1}":              "is negative",
-		"{entities: {client_id: -1}}": `of kind "client_id": -1 is negative`,
+		"{entities: -1}":              "entities: default: -1 is negative",
+		"{entities: {client_id: -1}}": `entities: client_id: -1 is negative`,
 		"{entities: {client_id: x}}":  "write a number, or a map of kinds",
 		"{memory: 4Gib}":              `"4Gib" is no size`,
 		"{memory: -4GiB}":             "is no size",

@@ -13,6 +13,8 @@ import (
 	_ "time/tzdata" // rules name time zones, and the container image has no zone files
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatewatch/gatewatch/ingest/file"
 )
 
 // Exit statuses, as DESIGN promises them to scripts.
@@ -27,6 +29,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second one ends at once what does not end at the first
 	root := newRootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -34,7 +37,10 @@ func run(args []string) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &usage):
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "gatewatch: interrupted")
+		return exitFailed
+	case errors.As(err, &usage) && !errors.Is(err, file.ErrStopped):
 		fmt.Fprintln(os.Stderr, "gatewatch:", err)
 		return exitUsage
 	}

@@ -106,3 +106,33 @@ func coverage(readme, risk string) map[string]bool {
 	}
 	return named
 }
+
+// TestReadmeLinksLead holds links inside the README and from the deployment guides against its headings.
+func TestReadmeLinksLead(t *testing.T) {
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	readme := read("../../README.md")
+	anchors := map[string]bool{}
+	sign := regexp.MustCompile(`[^\w\- ]`)
+	for _, h := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(readme, -1) {
+		anchors[strings.ReplaceAll(sign.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-")] = true
+	}
+	links := regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(readme, -1)
+	guides, err := filepath.Glob("../../deploy/*/README.md")
+	if err != nil || len(guides) == 0 || len(links) < 40 {
+		t.Fatalf("%d links, %d guides, %v", len(links), len(guides), err)
+	}
+	for _, guide := range append(guides, "../../deploy/README.md") {
+		links = append(links, regexp.MustCompile(`\]\((?:\.\./)+README\.md#([^)]+)\)`).FindAllStringSubmatch(read(guide), -1)...)
+	}
+	for _, l := range links {
+		if !anchors[l[1]] {
+			t.Errorf("%s leads nowhere", l[0])
+		}
+	}
+}

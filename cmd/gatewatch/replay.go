@@ -134,6 +134,7 @@ func replay(ctx context.Context, f replayFlags, names []string, stdin io.Reader,
 	progress := newProgress(stderr)
 	source, err := file.Open(file.Options{
 		Names: names, Stdin: stdin, NewDecoder: decoding.newDecoder, MaxLine: c.Ingest.MaxRecordBytes, Progress: progress.show,
+		Stop: ctx.Done(),
 	})
 	if err != nil {
 		return usageError{err}
@@ -189,7 +190,11 @@ func runToEnd(ctx context.Context, p *pipeline.Pipeline, source *file.Source, re
 		err = errors.Join(err, p.Flush(ctx))
 	}
 	stop()
-	return errors.Join(err, <-finished, ctx.Err())
+	why := <-finished
+	if why != nil && errors.Is(err, pipeline.ErrStopped) {
+		err = nil // that it stopped says less than why
+	}
+	return errors.Join(err, why, ctx.Err())
 }
 
 // alertWriter writes alerts as JSON lines. It is not concurrent: the pipeline calls it from one goroutine.
@@ -250,10 +255,10 @@ func (r *rejectCounter) Write(_ context.Context, rejected []ingest.Rejected) err
 }
 
 func replaySummary(w io.Writer, s detector.Stats, out *alertWriter, rejected *rejectCounter, took time.Duration) {
-	fmt.Fprintf(w, "%s events in %s (%s events/s): %d alerts, %d versions\n", thousands(s.Events), took.Round(time.Millisecond),
-		thousands(uint64(float64(s.Events)/max(1e-9, took.Seconds()))), out.byState[alert.Open], out.written)
+	fmt.Fprintf(w, "%s in %s (%s events/s): %s, %s\n", plural(int(s.Events), "event"), took.Round(time.Millisecond),
+		thousands(uint64(float64(s.Events)/max(1e-9, took.Seconds()))), plural(out.byState[alert.Open], "alert"), plural(int(out.written), "version"))
 	if s.Late > 0 {
-		fmt.Fprintf(w, "%s events came late; where the order of events matters they were left out %s times\n", thousands(s.Late), thousands(s.Skipped))
+		fmt.Fprintf(w, "%s came late; left out %s by rules for which the order of events matters\n", plural(int(s.Late), "event"), plural(int(s.Skipped), "time"))
 	}
 	rejected.summary(w)
 }
@@ -261,12 +266,16 @@ func replaySummary(w io.Writer, s detector.Stats, out *alertWriter, rejected *re
 func (r *rejectCounter) summary(w io.Writer) {
 	for _, reason := range ingest.Reasons() {
 		if n := r.byReason[reason]; n > 0 {
-			fmt.Fprintf(w, "%s records rejected: %s\n", thousands(uint64(n)), reason)
+			fmt.Fprintf(w, "%s rejected: %s\n", plural(n, "record"), reason)
 		}
 	}
 	if r.total > 0 {
 		x := r.first
-		fmt.Fprintf(w, "the first one: %s line %d: %s\n", x.Partition.Topic, x.Offset+1, x.Detail)
+		name := x.Partition.Topic
+		if name == file.Stdin {
+			name = "standard input"
+		}
+		fmt.Fprintf(w, "the first one: %s, line %d: %s\n", name, x.Offset+1, x.Detail)
 	}
 }
 

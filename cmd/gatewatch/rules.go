@@ -131,7 +131,7 @@ func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return thousands(uint64(n)) + " " + noun + "s"
 }
 
 func newRulesListCommand() *cobra.Command {

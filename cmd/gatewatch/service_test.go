@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatewatch/gatewatch/cmd/gatewatch/pipeline"
 	"github.com/gatewatch/gatewatch/fixtures/traffic"
 )
 
@@ -343,9 +344,24 @@ func TestReplayOfBadRecords(t *testing.T) {
 	if err := replay(t.Context(), replayFlags{}, []string{"-"}, strings.NewReader(input), &stdout, &stderr); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"1 events", "not_json", "missing_field", "future", "bad_time", "too_large"} {
+	for _, want := range []string{"1 event in", ": 0 alerts, 0 versions\n", "1 record rejected: missing_field", "not_json", "missing_field", "future", "bad_time", "too_large"} {
 		if !strings.Contains(stderr.String(), want) {
 			t.Errorf("the summary does not say %q:\n%s", want, &stderr)
 		}
+	}
+}
+
+// TestReplayIntoFullDisk says once why the alerts could not be written.
+func TestReplayIntoFullDisk(t *testing.T) {
+	var events strings.Builder
+	for i := range 60_000 {
+		fmt.Fprintf(&events, `{"time":"2026-11-22T10:%02d:%02d.000Z","token_id":"t%d","method":"GET","path":"/users/%d/profile","status":200}`+"\n", i/6000, i/100%60, i%100, i)
+	}
+	reader, full := io.Pipe()
+	reader.CloseWithError(errors.New("no space left"))
+	var stderr bytes.Buffer
+	err := replay(t.Context(), replayFlags{}, []string{"-"}, strings.NewReader(events.String()), full, &stderr)
+	if err == nil || !strings.Contains(err.Error(), "no space left") || strings.Contains(err.Error(), pipeline.ErrStopped.Error()) {
+		t.Errorf("error %v", err)
 	}
 }

@@ -22,6 +22,7 @@ type Options struct {
 	Names      []string // files, Stdin for standard input
 	Stdin      io.Reader
 	NewDecoder func() *ingest.Decoder
+	Stop       <-chan struct{} // when closed, a pipe or terminal that gives nothing is waited for no longer; nil: never
 
 	// MaxLine is the longest line in bytes; a longer one is rejected without being held in memory. It must not be less than
 	// the decoders' limit on records, which is what rejects it.
@@ -94,7 +95,7 @@ func (s *Source) Run(ctx context.Context, r ingest.Receiver) error {
 			return err
 		}
 		if f.ended && f.err != nil {
-			broken = append(broken, fmt.Errorf("read %s: after line %d: %w", f.partition.Topic, f.line, f.err))
+			broken = append(broken, fmt.Errorf("read %s: after line %d: %w", f.partition.Topic, f.line, brokenOff(f.err)))
 		}
 	}
 }
@@ -206,4 +207,12 @@ func (f *reading) add(maxLine int, giants map[int64]int) {
 		f.decoder.Add(f.line, line)
 	}
 	f.line++
+}
+
+// brokenOff says what an unexpected end means to whoever has given the file.
+func brokenOff(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("the file breaks off here: %w", err)
+	}
+	return err
 }

@@ -30,6 +30,9 @@ func (s *Source) open(name string, number int32) (f *reading, size int64, err er
 			return nil, 0, errors.Join(err, f.close())
 		}
 	}
+	if s.options.Stop != nil && size == 0 {
+		raw = newStoppable(raw, s.options.Stop)
+	}
 	if err := f.unpack(&counter{raw, &s.read}); err != nil {
 		return nil, 0, errors.Join(fmt.Errorf("open %s: %w", name, err), f.close())
 	}

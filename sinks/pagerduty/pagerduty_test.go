@@ -145,7 +145,7 @@ func TestConfig(t *testing.T) {
 	}
 	c.RoutingKey, c.MinSeverity, c.States = "", "hgih", []alert.State{"opened"}
 	err := c.Validate()
-	for _, want := range []string{"routing_key is missing", `min_severity is "hgih"`, `states has "opened"`} {
+	for _, want := range []string{"routing_key is missing", `min_severity is "hgih", must be one of info, low, medium, high, critical`, `states has "opened", must be some of open, update, closed`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
