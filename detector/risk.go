@@ -19,8 +19,9 @@ import (
 // evidence combine.
 //
 // Every rule holds one share of an entity's risk: the points of its severity, which halve with each half-life. Its alerts give
-// the whole, those of a rule in shadow mode a half; suspicion (half of a limit reached) gives a fifth. An alert that escalates
-// gives a quarter more with each version, up to twice the points. A signal renews its rule's share, it is not added to it: a
+// the whole, those of a rule in shadow mode a half; suspicion (half of a limit reached) gives a fifth. An alert whose value goes
+// on to grow beyond its limit gives a quarter more with each version, up to twice the points; that something happens again and
+// again gives no more. A signal renews its rule's share, it is not added to it: a
 // noisy rule alone gets nowhere. The risk is the sum of the shares; a finding is a risk above the limit to which at least as
 // many kinds of evidence as the rule wants contribute a fifth of the limit each. Incidents are told again when another rule
 // joins, and when the risk is 2, 4, … times the limit.
@@ -75,6 +76,9 @@ func (s *signal) points(spec *rules.Risk) float64 {
 	}
 	if s.alert == nil {
 		return p * suspicionPart
+	}
+	if !s.finding.growing {
+		return p
 	}
 	return p * min(mostEscalation, 1+escalationPart*float64(s.alert.Version-1))
 }

@@ -23,7 +23,7 @@ func seen(rule string, severity alert.Severity, version int, at event.Time) *sig
 	w := &watch{
 		rule: &rules.Rule{ID: rule, Title: rule}, detection: newRisk(nil, nil), described: alert.Rule{Severity: severity}, evidence: "kind of " + rule,
 	}
-	return &signal{by: w, at: at, alert: &alert.Alert{ID: fmt.Sprint("alert of ", rule), Version: version, Summary: "what happened"}}
+	return &signal{by: w, at: at, finding: finding{growing: true}, alert: &alert.Alert{ID: fmt.Sprint("alert of ", rule), Version: version, Summary: "what happened"}}
 }
 
 const hour = event.Time(3600_000)
@@ -60,6 +60,16 @@ func TestRiskIsRenewedNotAddedUp(t *testing.T) {
 		if got := s.finding(0).value; got != want {
 			t.Errorf("version %d gives %v points, not %v", version, got, want)
 		}
+	}
+}
+
+// TestRiskOfWhatHappensAgain gives nothing for a finding that comes again and is no worse.
+func TestRiskOfWhatHappensAgain(t *testing.T) {
+	s, sig := riskOf(t), seen("a", alert.High, 5, 0)
+	sig.finding.growing = false
+	s.add(sig, "subject", "x", 0)
+	if got := s.finding(0).value; got != 40 {
+		t.Errorf("a fifth version gives %v points, not 40", got)
 	}
 }
 
