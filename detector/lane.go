@@ -166,6 +166,9 @@ func (l *lane) observe(groupIndex int, n *entity, r *watch, o observation) {
 	l.stats.matches[r.index]++
 	c := n.find(r.slot)
 	if c == nil {
+		if r.starter != nil && !r.starter.starts(o) {
+			return
+		}
 		n.cells = append(n.cells, cell{slot: r.slot, index: uint16(r.index), state: r.detection.newState()})
 		c = &n.cells[len(n.cells)-1]
 	}

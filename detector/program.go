@@ -28,8 +28,9 @@ type watch struct {
 	detection  detection
 	closeAfter event.Time
 	shadow     bool
-	ordered    bool // late events are left out: their order matters
-	addsUp     bool // what other rules find, see [risk]
+	ordered    bool    // late events are left out: their order matters
+	starter    starter // nil: every event makes a state
+	addsUp     bool    // what other rules find, see [risk]
 	evidence   string
 	described  alert.Rule
 }
@@ -81,6 +82,7 @@ func compile(set *rules.Set, old *program, ids *slots, kinds *numbers, o Options
 		} else {
 			w.detection = newDetection(r, o)
 		}
+		w.starter, _ = w.detection.(starter)
 		g := p.groupFor(r, kinds, o.Seed)
 		w.kind = g.kind
 		g.mask[i>>6] |= 1 << (i & 63)

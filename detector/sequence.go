@@ -43,6 +43,11 @@ func newSequence(r *rules.Rule, spec *rules.Sequence) *sequence {
 	return d
 }
 
+// starts implements [starter]: with strict order nothing but the first step begins a sequence, unless it must be absent.
+func (d *sequence) starts(o observation) bool {
+	return d.spec.AnyOrder || d.spec.Steps[0].Absent || d.spec.Step(o.event) == 0
+}
+
 func (d *sequence) newState() state {
 	return &sequenceState{d: d, newest: noTime, avoided: noTime, waiting: chain{start: noTime}}
 }

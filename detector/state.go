@@ -40,6 +40,12 @@ type waker interface {
 	wakesAt() event.Time
 }
 
+// starter is a detection that needs no state before something begins.
+type starter interface {
+	// starts reports whether a new state would be changed by the event.
+	starts(o observation) bool
+}
+
 // noDetail is embedded by detections whose findings have no detail.
 type noDetail struct{}
 
