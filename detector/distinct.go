@@ -3,6 +3,7 @@ package detector
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/zeebo/xxh3"
 
@@ -96,12 +97,21 @@ type distinctState struct {
 
 func (s *distinctState) observe(o observation) finding {
 	d := s.d
-	if d.spec.Count.Kind() == event.Scopes {
+	switch d.spec.Count.Kind() {
+	case event.Scopes:
 		for _, scope := range o.event.Scopes {
 			s.values.Add(int64(o.event.Time), xxh3.HashStringSeed(scope, d.seed), d.width, d.bound)
 		}
-	} else if text := d.spec.Value(o.event); text != "" {
-		s.values.Add(int64(o.event.Time), xxh3.HashStringSeed(text, d.seed), d.width, d.bound)
+	case event.ASN: // whose text would be memory for every event
+		if o.event.Geo != nil && o.event.Geo.ASN != 0 {
+			var room [10]byte
+			text := strconv.AppendUint(room[:0], uint64(o.event.Geo.ASN), 10)
+			s.values.Add(int64(o.event.Time), xxh3.HashSeed(text, d.seed), d.width, d.bound)
+		}
+	default:
+		if text := d.spec.Value(o.event); text != "" {
+			s.values.Add(int64(o.event.Time), xxh3.HashStringSeed(text, d.seed), d.width, d.bound)
+		}
 	}
 	count, err := s.values.Count(int64(o.now), d.width)
 	limit := d.spec.Limit
