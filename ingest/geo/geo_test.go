@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatewatch/gatewatch/detector/event"
 	world "github.com/gatewatch/gatewatch/fixtures/geoip"
+	"github.com/gatewatch/gatewatch/ingest/watch"
 )
 
 const fixtures = "../../fixtures/geoip/"
@@ -299,20 +300,20 @@ func TestFollow(t *testing.T) {
 		copyTo(t, filepath.Dir(path), "GeoIP2-City-Test.mmdb", "db.mmdb")
 		for range 5 { // a file that is written in pieces
 			changes <- fsnotify.Event{Name: path}
-			time.Sleep(settle / 2)
+			time.Sleep(watch.Settle / 2)
 		}
 		changes <- fsnotify.Event{Name: filepath.Join(filepath.Dir(path), "other")}
 		if lookup(db, "81.2.69.142") != nil {
 			t.Error("read before the file was left alone")
 		}
-		time.Sleep(settle)
+		time.Sleep(watch.Settle)
 		synctest.Wait()
 		if lookup(db, "81.2.69.142") == nil {
 			t.Error("the change was not noticed")
 		}
 
 		copyTo(t, filepath.Dir(path), "world.mmdb", "db.mmdb")
-		time.Sleep(look)
+		time.Sleep(watch.Look)
 		synctest.Wait()
 		if lookup(db, "11.0.0.1") == nil {
 			t.Error("a change that nobody reported was not noticed")
@@ -341,7 +342,7 @@ func TestWatch(t *testing.T) {
 		select {
 		case <-reloaded:
 			seen = true
-		case <-time.After(3 * settle):
+		case <-time.After(3 * watch.Settle):
 		}
 	}
 	if lookup(db, "81.2.69.142") == nil {

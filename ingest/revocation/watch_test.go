@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/gatewatch/gatewatch/ingest/watch"
 )
 
 // TestFollow changes the file: it is read when it was left alone for a second, or after a minute if nobody says so.
@@ -22,33 +24,33 @@ func TestFollow(t *testing.T) {
 
 		write(t, path, "a\nb\n")
 		changes <- fsnotify.Event{Name: "/elsewhere/other.txt"}
-		time.Sleep(2 * settle)
+		time.Sleep(2 * watch.Settle)
 		synctest.Wait()
 		if l.Len() != 1 {
 			t.Error("read because of another file")
 		}
 		changes <- fsnotify.Event{Name: path}
-		time.Sleep(settle / 2)
+		time.Sleep(watch.Settle / 2)
 		changes <- fsnotify.Event{Name: filepath.Join(filepath.Dir(path), "..data")}
-		time.Sleep(settle * 3 / 4)
+		time.Sleep(watch.Settle * 3 / 4)
 		synctest.Wait()
 		if l.Len() != 1 {
 			t.Error("read while it is being written")
 		}
-		time.Sleep(settle)
+		time.Sleep(watch.Settle)
 		synctest.Wait()
 		if l.Len() != 2 {
 			t.Error("not read")
 		}
 		write(t, path, "a\nb\nc\n")
-		time.Sleep(look + settle)
+		time.Sleep(watch.Look + watch.Settle)
 		synctest.Wait()
 		if l.Len() != 3 {
 			t.Error("not looked at")
 		}
 		write(t, path, "a\nb\nc\nd\n")
 		failures <- errors.New("queue overflow")
-		time.Sleep(2 * settle)
+		time.Sleep(2 * watch.Settle)
 		synctest.Wait()
 		if l.Len() != 4 {
 			t.Error("not looked at after a failure to watch")
