@@ -48,6 +48,12 @@ func (n *entity) find(s slotID) *cell {
 	return nil
 }
 
+// learn begins what the rule knows of the entity. The cell moves when another rule's is added.
+func (n *entity) learn(r *watch) *cell {
+	n.cells = append(n.cells, cell{slot: r.slot, index: uint16(r.index), state: r.detection.newState()})
+	return &n.cells[len(n.cells)-1]
+}
+
 // size returns the bytes that the entity occupies, its place in the table included.
 func (n *entity) size() int {
 	bytes := 80 + len(n.name) + 2*16

@@ -169,8 +169,7 @@ func (l *lane) observe(groupIndex int, n *entity, r *watch, o observation) {
 		if r.starter != nil && !r.starter.starts(o) {
 			return
 		}
-		n.cells = append(n.cells, cell{slot: r.slot, index: uint16(r.index), state: r.detection.newState()})
-		c = &n.cells[len(n.cells)-1]
+		c = n.learn(r)
 	}
 	f := c.state.observe(o)
 	if f.wakeAt != 0 {

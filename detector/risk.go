@@ -21,10 +21,11 @@ import (
 // Every rule holds one share of an entity's risk: the points of its severity, which halve with each half-life. Its alerts give
 // the whole, those of a rule in shadow mode a half; suspicion (half of a limit reached) gives a fifth. An alert whose value goes
 // on to grow beyond its limit gives a quarter more with each version, up to twice the points; that something happens again and
-// again gives no more. A signal renews its rule's share, it is not added to it: a
-// noisy rule alone gets nowhere. The risk is the sum of the shares; a finding is a risk above the limit to which at least as
-// many kinds of evidence as the rule wants contribute a fifth of the limit each. Incidents are told again when another rule
-// joins, and when the risk is 2, 4, … times the limit.
+// again gives no more. A signal renews its rule's share, it is not added to it: a noisy rule alone gets nowhere.
+//
+// The risk is the sum of the shares; a finding is a risk above the limit to which at least as many kinds of evidence as the rule
+// wants contribute a fifth of the limit each. Incidents are told again when another rule joins, and when the risk is 2, 4, …
+// times the limit.
 //
 // At most 32 rules are remembered for one entity; the smallest share goes first.
 type risk struct {
@@ -52,21 +53,6 @@ type signal struct {
 	finding finding
 	episode *episode
 	alert   *alert.Alert // nil: suspicion
-}
-
-// strength says how much of a rule's points a signal is worth.
-type strength uint8
-
-const (
-	nearLimit strength = iota
-	found
-)
-
-func (s *signal) strength() strength {
-	if s.alert == nil {
-		return nearLimit
-	}
-	return found
 }
 
 func (s *signal) points(spec *rules.Risk) float64 {
@@ -121,8 +107,7 @@ func (l *lane) assess(groupIndex int, n *entity, alerts int, now event.Time, o *
 func (l *lane) addUp(groupIndex int, n *entity, w *watch, now event.Time, o *observation) float64 {
 	c := n.find(w.slot)
 	if c == nil {
-		n.cells = append(n.cells, cell{slot: w.slot, index: uint16(w.index), state: w.detection.newState()})
-		c = &n.cells[len(n.cells)-1]
+		c = n.learn(w)
 	}
 	s := c.state.(*riskState)
 	for i := range l.signals {
@@ -241,8 +226,7 @@ type riskState struct {
 // share is what one rule adds.
 type share struct {
 	combined
-	strength strength
-	at       event.Time // when Points were as they are
+	at event.Time // when Points were as they are
 }
 
 func (s *riskState) left(h *share, now event.Time) float64 {
@@ -266,7 +250,7 @@ func (s *riskState) add(sig *signal, kind, name string, now event.Time) (renewed
 	*h = share{combined: combined{
 		Time: h.Time, Latest: alert.Time(sig.at), Rule: h.Rule, Title: sig.by.rule.Title, Severity: sig.by.described.Severity,
 		Signal: sig.text(), Evidence: sig.by.evidence, Points: max(points, s.left(h, now)), Summary: sig.summary(kind, name),
-	}, strength: sig.strength(), at: now}
+	}, at: now}
 	if sig.alert != nil {
 		h.AlertID = sig.alert.ID
 	}
@@ -285,10 +269,8 @@ func (s *signal) text() string {
 
 // outdone reports whether the signal says more than the share does, of which so much is left.
 func (h *share) outdone(sig *signal, left, points float64) bool {
-	if sig.strength() != h.strength {
-		return sig.strength() > h.strength || left < renewBelow*points
-	}
-	return left < renewBelow*points || sig.alert != nil && sig.alert.ID != h.AlertID
+	another := sig.alert != nil && sig.alert.ID != h.AlertID // or the first, after suspicion
+	return another || left < renewBelow*points
 }
 
 // join makes room for a rule's share and returns its place.
@@ -385,7 +367,7 @@ func (h *share) appendBinary(b []byte) []byte {
 	for _, text := range []string{h.Rule, h.Title, string(h.Severity), h.Signal, h.Evidence, h.AlertID, h.Summary} {
 		b = wire.AppendString(b, text)
 	}
-	return append(wire.AppendFloat(b, h.Points), byte(h.strength))
+	return wire.AppendFloat(b, h.Points)
 }
 
 func (d *risk) decode(b []byte, _ *interner) (state, []byte, error) {
@@ -396,7 +378,7 @@ func (d *risk) decode(b []byte, _ *interner) (state, []byte, error) {
 		h := share{combined: combined{Time: alert.Time(r.Varint()), Latest: alert.Time(r.Varint())}, at: event.Time(r.Varint())}
 		h.Rule, h.Title, h.Severity, h.Signal = r.String(), r.String(), alert.Severity(r.String()), r.String()
 		h.Evidence, h.AlertID, h.Summary = r.String(), r.String(), r.String()
-		h.Points, h.strength = r.Float(), strength(r.Byte())
+		h.Points = r.Float()
 		s.shares = append(s.shares, h)
 	}
 	return s, r.Rest, r.Err

@@ -139,3 +139,16 @@ func TestSequenceEvidenceAtOnce(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// TestSequenceNeedsNoStateBeforeItsFirstStep keeps those small who never begin.
+func TestSequenceNeedsNoStateBeforeItsFirstStep(t *testing.T) {
+	set := parseRules(t, []byte(`rules: [{id: r, detect: sequence, by: client_id, window: 1m, steps: [{name: a, where: {route: /a}}, {name: b, where: {route: /b}}]}]`))
+	for path, want := range map[string]int{"/b": 0, "/a": 1} {
+		l, n := New(set, Options{Lanes: 1, Workers: 1}).lanes[0], &entity{}
+		e := &event.Event{Time: 1000, ClientID: "c", Method: "GET", Path: path, Route: path, Status: 200}
+		l.observe(0, n, l.program.rules[0], observation{event: e, now: e.Time})
+		if len(n.cells) != want {
+			t.Errorf("after %s the entity has %d states, want %d", path, len(n.cells), want)
+		}
+	}
+}
